@@ -1,0 +1,107 @@
+// What the two VA allocators hand out, and what both can do.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <string_view>
+
+#include "vaspace/base/result.hpp"
+#include "vaspace/base/units.hpp"
+
+namespace vaspace {
+
+// 8 bytes: arena, slot or node, generation. 0 is none.
+struct AllocationId {
+  std::uint32_t index = 0;
+  std::uint32_t generation = 0;
+
+  [[nodiscard]] constexpr std::uint64_t bits() const noexcept {
+    return (std::uint64_t{generation} << 32U) | index;
+  }
+  friend constexpr bool operator==(const AllocationId&, const AllocationId&) noexcept = default;
+};
+
+struct Allocation {
+  Address address{};
+  Bytes size{};  // asked for
+  AllocationId id{};
+
+  [[nodiscard]] constexpr Address end() const noexcept { return address + size; }
+};
+
+struct AllocationRequest {
+  Bytes size{};
+  Alignment alignment{};
+  std::string_view name{};      // copied; kept in a side table that exists from the first name on
+  std::uint64_t user_data = 0;  // likewise; 0 is none
+};
+
+struct AllocationInfo {
+  Allocation allocation{};
+  Bytes used{};  // handed out for it: slot or granules
+  std::uint8_t arena = 0;
+  std::string_view name{};  // valid until the allocation is freed
+  std::uint64_t user_data = 0;
+};
+
+// Size classes, and one more for allocations with a reservation of their own.
+inline constexpr std::uint32_t kMaxArenas = 15;
+
+// What was still allocated when its allocator was destroyed.
+struct LeakHandler {
+  void* user = nullptr;
+  // Called once per leaked allocation, in the order of arenas and addresses. nullptr: the first sixteen are
+  // printed on standard error, by name, and how many there are in all.
+  void (*on_leak)(void* user, const AllocationInfo& leaked) noexcept = nullptr;
+};
+
+struct ArenaReport {
+  Bytes max_size{};  // the class: allocations up to this
+  bool slab = false;
+  std::uint64_t live_allocations = 0;
+  std::uint64_t reservations = 0;
+  Bytes live{};       // asked for
+  Bytes used{};       // slots, granules
+  Bytes reserved{};   // address space
+  Bytes committed{};  // pages bound
+};
+
+// Words as DESIGN has them: live <= used <= reserved; committed is what is held from the device.
+struct AllocatorReport {
+  ArenaReport total{};
+  Bytes pooled{};    // committed, but behind no address (part of total.committed)
+  Bytes retained{};  // committed and empty, kept for the next allocation (part of total.committed)
+  Bytes physical{};  // as the backend measures it; 0 where it cannot
+  // Times that the driver refused to take something back; it is queued and tried again (R7).
+  std::uint64_t refused_by_driver = 0;
+  // Nodes that look-ups by address have looked at: at most AddressTracker::kLevels each.
+  std::uint64_t address_visits = 0;
+  std::uint32_t arena_count = 0;
+  ArenaReport arenas[kMaxArenas]{};  // the last one used counts allocations with a reservation of their own
+};
+
+// What every test, benchmark and replay takes: ArenaAllocator (both lock policies) and DefaultAllocator.
+template <class A>
+concept VaAllocator = std::movable<A> && requires(A a, const A c, const AllocationRequest& request,
+                                                  const Allocation& allocation, Address address) {
+  // Errors: invalid_size, invalid_alignment, too_large, out_of_space, out_of_host_memory,
+  // out_of_device_memory, out_of_address_space, out_of_mappings, or what the driver said. The state is then
+  // as it was (R7).
+  { a.allocate(request) } -> std::same_as<Result<Allocation>>;
+  // A handle or address that is not live is misuse (R6). Neither fails nor asks for memory nor calls the
+  // driver.
+  { a.free(allocation) } -> std::same_as<void>;
+  { a.free(address) } -> std::same_as<void>;
+  // The same, with an Error in place of misuse.
+  { a.try_free(allocation) } -> std::same_as<Result<void>>;
+  { a.try_free(address) } -> std::same_as<Result<void>>;
+  { c.find(address) } -> std::same_as<Result<AllocationInfo>>;
+  { c.can_allocate(request) } -> std::same_as<bool>;
+  // A bounded step of giving back what is empty; flush gives back all of it.
+  { a.collect() } -> std::same_as<void>;
+  { a.flush() } -> std::same_as<void>;
+  { c.report() } -> std::same_as<AllocatorReport>;
+  { c.validate() } -> std::same_as<const char*>;
+};
+
+}  // namespace vaspace

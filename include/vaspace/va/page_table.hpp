@@ -1,0 +1,162 @@
+// Which pages of an offset space have physical memory behind them, and how many live ranges touch each.
+//
+//   offsets   |--a--|----b----|              |--c--|          ranges, as a range allocator placed them
+//   pages     [    2    ][    1    ][    0    ][    1    ]    touched by so many
+//               bound      bound      empty      bound        empty: bound, but touched by none; given back
+//               by
+//                                                             detach(), or found again by the next range
+//
+// A page is
+//     unbound --begin_bind--> binding --end_bind--> bound --detach--> unbinding --finish--> unbound
+// and in `binding` and `unbinding` it is in the hands of one thread, outside the owner's lock. Whoever needs
+// it meanwhile waits; nobody else does (T2, DESIGN decision 8).
+//
+// Always true: a page touched by a live range is bound, or in someone's hands with that range's thread
+// waiting; bound pages touched by none are counted in empty(); a page is unbound only after the device has
+// passed the point of its unbind (V27). touch() asks for host memory; release() and detach() never do, nor do
+// they fail (R7).
+//
+// Windows are the spans of the range allocator: window w begins at offset w * window_size, and at its own
+// address. Externally synchronised, by the owner's lock.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "vaspace/base/host_array.hpp"
+#include "vaspace/device/backend.hpp"
+
+namespace vaspace {
+
+// Pages in one thread's hands. Small enough for a stack, large enough that a driver call is worth it.
+struct PageBatch {
+  static constexpr std::uint32_t kCapacity = 64;
+
+  std::uint32_t count = 0;
+  std::array<std::uint32_t, kCapacity> pages{};
+  std::array<Address, kCapacity> addresses{};
+  std::array<PhysicalId, kCapacity> physical{};
+
+  [[nodiscard]] bool empty() const noexcept { return count == 0; }
+  [[nodiscard]] std::span<PhysicalId> physicals() noexcept { return {physical.data(), count}; }
+};
+
+class PageTable {
+ public:
+  enum class Touch : std::uint8_t {
+    ready,    // every page is bound
+    commit,   // some are not: begin_bind
+    no_host,  // no host memory; nothing has changed
+  };
+  enum class Step : std::uint8_t {
+    done,   // every page is bound
+    bind,   // the batch is to be bound, then end_bind
+    wait,   // a page is in another's hands: wait, then ask again
+    failed  // a page that was waited for could not be bound: release and give up
+  };
+
+  // `page_size` and `window_size` are powers of two.
+  PageTable(Bytes page_size, Bytes window_size, const HostAllocator& host) noexcept;
+  PageTable(const PageTable&) = delete;
+  PageTable& operator=(const PageTable&) = delete;
+  ~PageTable();
+
+  // False: no host memory, nothing changed.
+  [[nodiscard]] bool add_window(std::uint32_t window, Address address, Bytes size) noexcept;
+  // No page of it is bound or in anybody's hands.
+  void remove_window(std::uint32_t window) noexcept;
+  // Pages of it that are bound or in somebody's hands.
+  [[nodiscard]] std::uint32_t window_bound(std::uint32_t window) const noexcept {
+    return windows_[window].bound;
+  }
+
+  // One more range touches the pages of [begin, begin + size).
+  [[nodiscard]] Touch touch(Offset begin, Bytes size) noexcept;
+  // One less does.
+  void release(Offset begin, Bytes size) noexcept;
+
+  // The next unbound pages of the range, which the caller has touched, are now `binding` and in `batch`.
+  // `waited`: the page at whose end of transition the caller was told to ask again, and finds it unbound.
+  [[nodiscard]] Step begin_bind(Offset begin, Bytes size, PageBatch& batch, bool& waited) noexcept;
+  void end_bind(const PageBatch& batch, bool bound, Error error) noexcept;
+  // Why the last bind failed that someone waited for.
+  [[nodiscard]] Error last_error() const noexcept { return last_error_; }
+
+  // Up to `most` empty pages are now `unbinding` and in `batch`; the longest empty first.
+  void detach(PageBatch& batch, std::uint32_t most) noexcept;
+  // The same for the empty pages of [cursor, end), as many as a batch takes; `cursor` moves behind them.
+  void detach_range(PageBatch& batch, Offset& cursor, Offset end) noexcept;
+  // The same for all bound pages, touched or not: for an owner that ends.
+  void detach_all(PageBatch& batch, Offset& cursor, Offset end) noexcept;
+  // The batch's pages have been unbound (all of them), or have stayed bound.
+  void end_unbind(const PageBatch& batch, bool unbound) noexcept;
+
+  [[nodiscard]] std::uint64_t empty() const noexcept { return empty_; }
+  // Bound, or in somebody's hands on the way to unbound.
+  [[nodiscard]] std::uint64_t bound() const noexcept { return bound_; }
+  [[nodiscard]] Bytes page_size() const noexcept { return Bytes{std::uint64_t{1} << page_bits_}; }
+  // The offsets of a window.
+  [[nodiscard]] Offset window_begin(std::uint32_t window) const noexcept {
+    return Offset{std::uint64_t{window} << (window_page_bits_ + page_bits_)};
+  }
+  [[nodiscard]] Offset window_end(std::uint32_t window) const noexcept {
+    return window_begin(window) + Bytes{std::uint64_t{windows_[window].pages} << page_bits_};
+  }
+
+  // Checks the sentences at the top, as far as they can be seen from here.
+  [[nodiscard]] const char* validate() const noexcept;
+
+ private:
+  enum State : std::uint32_t { kUnbound, kBinding, kBound, kUnbinding };
+  static constexpr std::uint32_t kNoPage = (1U << 28U) - 1;
+  static constexpr unsigned kChunkBits = 10;  // pages of a chunk, unless a window has fewer
+
+  struct Page {
+    PhysicalId physical{};
+    std::uint32_t touched = 0;
+    std::uint32_t next : 28 = kNoPage;  // in the queue of empty pages
+    std::uint32_t state : 2 = kUnbound;
+    std::uint32_t queued : 1 = 0;
+    std::uint32_t bind_failed : 1 = 0;  // since it was last bound, for those who waited
+  };
+  struct Window {
+    Address address{};
+    std::uint32_t pages = 0;
+    std::uint32_t bound = 0;
+  };
+
+  [[nodiscard]] std::uint32_t page_of(Offset offset) const noexcept {
+    return static_cast<std::uint32_t>(offset.value >> page_bits_);
+  }
+  [[nodiscard]] std::uint32_t last_page(Offset begin, Bytes size) const noexcept {
+    return page_of(begin + size - Bytes{1});
+  }
+  [[nodiscard]] Page& page(std::uint32_t index) noexcept {
+    return chunks_.data()[index >> chunk_bits_][index & ((1U << chunk_bits_) - 1)];
+  }
+  [[nodiscard]] const Page& page(std::uint32_t index) const noexcept {
+    return chunks_.data()[index >> chunk_bits_][index & ((1U << chunk_bits_) - 1)];
+  }
+  [[nodiscard]] Window& window_of(std::uint32_t page) noexcept {
+    return windows_.data()[page >> window_page_bits_];
+  }
+  [[nodiscard]] Address address_of(std::uint32_t page) const noexcept;
+  [[nodiscard]] bool make_chunks(std::uint32_t first, std::uint32_t last) noexcept;
+  void enqueue(std::uint32_t index) noexcept;
+  void take_out(PageBatch& batch, std::uint32_t index) noexcept;
+  void detach_pages(PageBatch& batch, Offset& cursor, Offset end, bool touched_too) noexcept;
+
+  unsigned page_bits_;
+  unsigned window_page_bits_;  // log2 of the pages of a window
+  unsigned chunk_bits_;
+  HostArray<Page*> chunks_;  // by page; null until a page of the chunk is first touched
+  HostArray<Window> windows_;
+  std::uint32_t queue_head_ = kNoPage;  // empty pages, and some that were touched again since
+  std::uint32_t queue_tail_ = kNoPage;
+  std::uint64_t empty_ = 0;
+  std::uint64_t bound_ = 0;
+  Error last_error_{};
+};
+
+}  // namespace vaspace

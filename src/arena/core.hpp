@@ -1,0 +1,119 @@
+// The state and the calls behind BasicAllocator.
+//
+//   allocate ---> arena: range (lock) ---> pages bound? --yes--> done
+//                    |                         |
+//                    | full                    no: Paging::commit
+//                    v
+//                 Windows::open, again
+//
+// Lock order: Arena::growing, Arena::mutex, the tracker's. Two arenas' locks are never held together.
+#pragma once
+
+#include <array>
+#include <optional>
+
+#include "vaspace/arena/arena_allocator.hpp"
+
+#include "arena/arena.hpp"
+#include "arena/paging.hpp"
+#include "arena/windows.hpp"
+
+namespace vaspace {
+
+// What both kinds of allocator configure.
+struct CoreConfig {
+  ArenaConfig common;
+  bool fixed = false;  // one reservation, made at creation (DefaultAllocator)
+  Bytes fixed_size{};
+  const char* name = "";  // for misuse messages
+};
+
+template <class Policy>
+class AllocatorCore {
+ public:
+  AllocatorCore(Backend& backend, const CoreConfig& config, Bytes device_size, Bytes unit) noexcept;
+  AllocatorCore(const AllocatorCore&) = delete;
+  AllocatorCore& operator=(const AllocatorCore&) = delete;
+  ~AllocatorCore();
+
+  [[nodiscard]] static Result<HostObject<AllocatorCore>> create(Backend& backend,
+                                                                const CoreConfig& config) noexcept;
+
+  [[nodiscard]] Result<Allocation> allocate(const AllocationRequest& request) noexcept;
+  [[nodiscard]] Result<void> try_free(const Allocation& allocation) noexcept;
+  [[nodiscard]] Result<void> try_free(Address address) noexcept;
+  void report_misuse(Error error, std::uint64_t subject) const noexcept;
+  [[nodiscard]] Result<AllocationInfo> find(Address address) noexcept;
+  [[nodiscard]] bool can_allocate(const AllocationRequest& request) noexcept;
+
+  void collect() noexcept;
+  void flush() noexcept;
+
+  [[nodiscard]] AllocatorReport report() noexcept;
+  // The sum over all arenas of one of their figures.
+  [[nodiscard]] Bytes sum(Bytes Arena<Policy>::*figure) noexcept;
+  [[nodiscard]] Bytes committed() noexcept;
+  [[nodiscard]] const char* validate() noexcept;
+
+ private:
+  using ArenaOf = Arena<Policy>;
+  using Lock = std::unique_lock<typename Policy::Mutex>;
+
+  static constexpr unsigned kArenaShift = 28;  // of an allocation's index
+  static constexpr std::uint32_t kIndexMask = (1U << kArenaShift) - 1;
+
+  // A range in an arena, its pages touched but perhaps not bound.
+  struct Placed {
+    std::uint32_t arena = 0;
+    Range range{};
+  };
+
+  [[nodiscard]] Result<void> set_up() noexcept;
+  [[nodiscard]] Result<void> set_up_arena(std::uint32_t k, const SizeClass& size_class,
+                                          Bytes reservation) noexcept;
+  void report_leaks() noexcept;
+
+  [[nodiscard]] std::uint32_t choose(const AllocationRequest& request) const noexcept;
+  [[nodiscard]] Result<Allocation> allocate_slow(std::uint32_t k, const AllocationRequest& request) noexcept;
+  [[nodiscard]] Result<Placed> place(std::uint32_t k, const AllocationRequest& request) noexcept;
+  [[nodiscard]] Result<Placed> place_alone(const AllocationRequest& request) noexcept;
+  [[nodiscard]] Result<Placed> place_elsewhere(std::uint32_t k, const AllocationRequest& request) noexcept;
+  [[nodiscard]] Result<Placed> place_in(std::uint32_t k, const AllocationRequest& request) noexcept;
+  [[nodiscard]] Result<void> commit(const Placed& placed) noexcept;
+  void take_apart(const Placed& placed) noexcept;
+  [[nodiscard]] Allocation publish(ArenaOf& arena, std::uint32_t k, const Range& range,
+                                   const AllocationRequest& request) noexcept;
+  [[nodiscard]] tl::unexpected<Error> refuse(std::uint32_t k, const AllocationRequest& request,
+                                             Error error) const noexcept;
+
+  // Calls use(arena, its index, the live range at `address`) under the arena's lock.
+  template <class Use>
+  [[nodiscard]] Result<void> at(Address address, Use&& use) noexcept;
+  [[nodiscard]] Result<void> take_back(ArenaOf& arena, std::uint32_t k, const Range& range) noexcept;
+  [[nodiscard]] AllocationInfo info_of(const ArenaOf& arena, std::uint32_t k, const Range& range,
+                                       Bytes requested) const noexcept;
+
+  [[nodiscard]] Paging<Policy>* paging() noexcept { return paging_ ? &*paging_ : nullptr; }
+  [[nodiscard]] Bytes retained_cap() noexcept;
+  void give_back(std::uint64_t keep_pages, std::uint64_t most) noexcept;
+
+  template <class Visit>
+  void for_each_arena(Visit&& visit) {
+    for (std::uint32_t k = 0; k < kMaxArenas; ++k) {
+      if (arenas_[k]) visit(*arenas_[k], k);
+    }
+  }
+
+  Backend& backend_;
+  CoreConfig config_;
+  Bytes device_size_;
+  std::array<SizeClass, kMaxSizeClasses> classes_{};
+  std::uint32_t class_count_ = 0;  // also the index of the arena of allocations that stand alone
+  SizeClassIndex index_;
+  std::array<std::optional<ArenaOf>, kMaxArenas> arenas_;
+  Windows<Policy> windows_;
+  std::optional<PagePool> pool_;
+  std::optional<Paging<Policy>> paging_;
+};
+
+}  // namespace vaspace

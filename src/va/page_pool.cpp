@@ -1,0 +1,72 @@
+#include "vaspace/va/page_pool.hpp"
+
+namespace vaspace {
+
+Result<void> PagePool::take(Address near, std::span<PhysicalId> out) noexcept {
+  std::size_t taken = 0;
+  {
+    const std::scoped_lock lock(mutex_);
+    for (; taken < out.size() && !pooled_.empty(); ++taken) {
+      out[taken] = pooled_.back();
+      pooled_.pop_back();
+    }
+    pooled_count_.store(pooled_.size(), std::memory_order_relaxed);
+  }
+  if (taken == out.size()) return {};
+  const PhysicalRequest request{
+      .size = page_size_, .memory_type = memory_type_, .near = near + taken * page_size_};
+  const Result<void> created = backend_.create_physical(request, out.subspan(taken));
+  if (!created) {
+    give(out.first(taken), kUnlimited);
+    return fail(created.error());
+  }
+  held_.fetch_add(out.size() - taken, std::memory_order_relaxed);
+  return {};
+}
+
+bool PagePool::pool_one(PhysicalId page, std::uint64_t keep) noexcept {
+  const std::scoped_lock lock(mutex_);
+  // No room is no error: the page then goes back to the device. Called where pages are given back, so this
+  // may ask for host memory but needs none.
+  if (pooled_.size() >= keep || !pooled_.push_back(page)) return false;
+  pooled_count_.store(pooled_.size(), std::memory_order_relaxed);
+  return true;
+}
+
+void PagePool::destroy(PhysicalId page) noexcept {
+  if (backend_.destroy_physical({&page, 1})) {
+    held_.fetch_sub(1, std::memory_order_relaxed);
+    return;
+  }
+  // A lost device takes nothing back. Without room to remember it the page is lost with it, but stays
+  // counted.
+  (void)pool_one(page, kUnlimited);
+}
+
+void PagePool::give(std::span<const PhysicalId> pages, std::uint64_t keep) noexcept {
+  while (!pages.empty() && pool_one(pages.front(), keep))
+    pages = pages.subspan(1);
+  if (pages.empty()) return;
+  if (backend_.destroy_physical(pages)) {
+    held_.fetch_sub(pages.size(), std::memory_order_relaxed);
+    return;
+  }
+  for (const PhysicalId page : pages)
+    destroy(page);
+}
+
+void PagePool::trim(std::uint64_t keep) noexcept {
+  for (std::uint64_t left = pooled(); left > keep; --left) {
+    PhysicalId page;
+    {
+      const std::scoped_lock lock(mutex_);
+      if (pooled_.size() <= keep) return;
+      page = pooled_.back();
+      pooled_.pop_back();
+      pooled_count_.store(pooled_.size(), std::memory_order_relaxed);
+    }
+    destroy(page);
+  }
+}
+
+}  // namespace vaspace
