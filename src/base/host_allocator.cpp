@@ -1,0 +1,17 @@
+#include "vaspace/base/host_allocator.hpp"
+
+#include <new>
+
+namespace vaspace {
+
+HostAllocator default_host_allocator() noexcept {
+  return {nullptr,
+          [](void*, std::size_t size, std::size_t alignment) noexcept -> void* {
+            return ::operator new (size, std::align_val_t{alignment}, std::nothrow);
+          },
+          [](void*, void* memory, std::size_t size, std::size_t alignment) noexcept {
+            ::operator delete (memory, size, std::align_val_t{alignment});
+          }};
+}
+
+}  // namespace vaspace

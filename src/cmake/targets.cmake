@@ -1,0 +1,58 @@
+# How a layer, a tool and a test are declared.
+
+function(vaspace_common_options target)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
+  target_compile_options(${target} PRIVATE
+    $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wconversion -Wshadow>
+    $<$<BOOL:${VASPACE_WARNINGS_AS_ERRORS}>:-Werror>)
+  if(VASPACE_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${VASPACE_SANITIZE} -fno-omit-frame-pointer
+                                             -fno-sanitize-recover=all
+      # The library has no run-time types to check.
+      -fno-sanitize=vptr)
+    # vptr wants the run-time types that the library is built without.
+    if(VASPACE_SANITIZE MATCHES "undefined")
+      target_compile_options(${target} PRIVATE -fno-sanitize=vptr)
+    endif()
+    target_link_options(${target} PUBLIC -fsanitize=${VASPACE_SANITIZE})
+  endif()
+endfunction()
+
+# vaspace_layer(range SOURCES a.cpp b.cpp DEPENDS base): the target vaspace_range, also vaspace::range. The
+# library itself is built without exceptions and without run-time types.
+function(vaspace_layer name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
+  set(target vaspace_${name})
+  add_library(${target} ${arg_SOURCES})
+  add_library(vaspace::${name} ALIAS ${target})
+  vaspace_common_options(${target})
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions -fno-rtti>)
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${name} POSITION_INDEPENDENT_CODE ON)
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+                                              $<INSTALL_INTERFACE:include>)
+  foreach(dependency IN LISTS arg_DEPENDS)
+    target_link_libraries(${target} PUBLIC vaspace::${dependency})
+  endforeach()
+  set_property(GLOBAL APPEND PROPERTY VASPACE_LAYERS ${target})
+endfunction()
+
+# vaspace_test(range SOURCES x_test.cpp LIBS vaspace::range LABELS threads): one executable, its tests found at
+# build time so that each is a line of its own in ctest.
+function(vaspace_test name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LIBS;LABELS" ${ARGN})
+  set(target vaspace_${name}_test)
+  add_executable(${target} ${arg_SOURCES})
+  vaspace_common_options(${target})
+  target_link_libraries(${target} PRIVATE ${arg_LIBS} vaspace_test_support GTest::gmock_main)
+  # What a thread sanitizer's run builds.
+  if("threads" IN_LIST arg_LABELS)
+    if(NOT TARGET vaspace_thread_tests)
+      add_custom_target(vaspace_thread_tests)
+    endif()
+    add_dependencies(vaspace_thread_tests ${target})
+  endif()
+  # One label, because the discovery flattens a list of them; ctest -L finds it by any part.
+  string(JOIN "+" label ${name} ${arg_LABELS})
+  gtest_discover_tests(${target} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS ${label} TIMEOUT 600)
+endfunction()
