@@ -70,7 +70,7 @@ Bytes BasicAllocator<Policy>::used() const noexcept {
 }
 template <class Policy>
 Bytes BasicAllocator<Policy>::reserved() const noexcept {
-  return core_->sum(&Arena<Policy>::reserved);
+  return core_->reserved();
 }
 template <class Policy>
 Bytes BasicAllocator<Policy>::committed() const noexcept {

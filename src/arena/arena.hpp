@@ -18,6 +18,7 @@
 namespace vaspace {
 
 struct ArenaShape {
+  std::uint32_t index = 0;
   Bytes max_size{};
   Bytes reservation{};         // of each window, where reserving costs nothing
   Alignment base_alignment{};  // of every window's address; what asks for more gets a reservation of its own

@@ -66,7 +66,7 @@ Result<void> AllocatorCore<Policy>::set_up() noexcept {
     if (Result<void> arena = set_up_arena(k, classes_[k], reservation); !arena) return arena;
   }
   if (!config_.fixed) return set_up_arena(class_count_, {kMaxBytes, {}, Strategy::object}, Bytes{});
-  return windows_.open(*arenas_[0], 0, {arenas_[0]->shape.reservation, {}}, true);
+  return windows_.open(*arenas_[0], {arenas_[0]->shape.reservation, {}}, true);
 }
 
 template <class Policy>
@@ -99,7 +99,7 @@ Result<void> AllocatorCore<Policy>::set_up_arena(std::uint32_t k, const SizeClas
   const Alignment base{cuts ? ReservationSource::kCut.value : std::min(window, (1_GiB).value)};
   ArenaOf& arena = arenas_[k].emplace(
       std::move(*spans),
-      ArenaShape{.max_size = size_class.max_size, .reservation = largest, .base_alignment = base},
+      ArenaShape{.index = k, .max_size = size_class.max_size, .reservation = largest, .base_alignment = base},
       common.host);
   if (common.page_size != Bytes{}) arena.pages.emplace(common.page_size, Bytes{window}, common.host);
   return {};
@@ -147,6 +147,8 @@ void AllocatorCore<Policy>::report_leaks() noexcept {
 
 template <class Policy>
 std::uint32_t AllocatorCore<Policy>::choose(const AllocationRequest& request) const noexcept {
+  if (request.size > device_size_)
+    return kMaxArenas;  // no arena's: no device memory could ever lie behind it
   const std::uint32_t k = index_.choose(request.size, request.alignment);
   if (k >= class_count_ || config_.fixed) return k;
   const bool alone =
@@ -183,7 +185,11 @@ Result<Allocation> AllocatorCore<Policy>::allocate_slow(std::uint32_t k,
   Note note(config_.common.host);
   if (!note.set(request.name, request.user_data)) return refuse(k, request, {ErrorCode::out_of_host_memory});
   const Result<Placed> placed = k == class_count_ ? place_alone(request) : place(k, request);
-  if (!placed) return refuse(k, request, placed.error());
+  if (!placed) {
+    // A window may have been opened that is of no use now.
+    if (!config_.fixed) windows_.close_empty(*arenas_[k], paging(), 0);
+    return refuse(k, request, placed.error());
+  }
   if (Result<void> committed = commit(*placed); !committed) {
     take_apart(*placed);
     return refuse(k, request, committed.error());
@@ -220,7 +226,7 @@ auto AllocatorCore<Policy>::place(std::uint32_t k, const AllocationRequest& requ
   for (;;) {
     Result<Placed> placed = place_in(k, request);
     if (placed || placed.error().code != ErrorCode::out_of_space || config_.fixed) return placed;
-    const Result<void> opened = windows_.open(*arenas_[k], k, {request.size, request.alignment}, false);
+    const Result<void> opened = windows_.open(*arenas_[k], {request.size, request.alignment}, false);
     if (opened) continue;
     if (flushed) {
       placed = place_elsewhere(k, request);
@@ -253,10 +259,10 @@ auto AllocatorCore<Policy>::place_alone(const AllocationRequest& request) noexce
   Result<Placed> placed = fail(ErrorCode::out_of_space);
   for (int attempt = 0; attempt < kTries; ++attempt) {
     windows_.close_empty(arena, paging(), 0);
-    Result<void> opened = windows_.open(arena, class_count_, {request.size, request.alignment}, true);
+    Result<void> opened = windows_.open(arena, {request.size, request.alignment}, true);
     if (!opened) {
       flush();
-      opened = windows_.open(arena, class_count_, {request.size, request.alignment}, true);
+      opened = windows_.open(arena, {request.size, request.alignment}, true);
     }
     if (!opened) return fail(opened.error());
     placed = place_in(class_count_, plain);
@@ -268,7 +274,6 @@ auto AllocatorCore<Policy>::place_alone(const AllocationRequest& request) noexce
     arena.queue_window(arena.spans.window_of(placed->range.offset));
     placed = fail(ErrorCode::out_of_space);
   }
-  windows_.close_empty(arena, paging(), 0);
   return placed;
 }
 
@@ -507,6 +512,12 @@ Bytes AllocatorCore<Policy>::committed() noexcept {
   return backend_.profile().capabilities.reserve_commits ? windows_.source().held() : Bytes{};
 }
 
+// Where arenas cut their reservations out of blocks, the blocks are what is reserved.
+template <class Policy>
+Bytes AllocatorCore<Policy>::reserved() noexcept {
+  return windows_.source().cuts() ? windows_.source().held() : sum(&ArenaOf::reserved);
+}
+
 template <class Policy>
 AllocatorReport AllocatorCore<Policy>::report() noexcept {
   AllocatorReport report;
@@ -535,7 +546,7 @@ AllocatorReport AllocatorCore<Policy>::report() noexcept {
     report.arena_count = k + 1;
   });
   report.total.committed = committed();
-  if (commits) report.total.reserved = windows_.source().held();
+  if (windows_.source().cuts()) report.total.reserved = windows_.source().held();
   report.pooled = pool_ ? pool_->pooled() * page : Bytes{};
   report.retained += report.pooled;
   report.physical = backend_.measured_physical().value_or(Bytes{});

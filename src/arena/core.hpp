@@ -53,6 +53,7 @@ class AllocatorCore {
   // The sum over all arenas of one of their figures.
   [[nodiscard]] Bytes sum(Bytes Arena<Policy>::*figure) noexcept;
   [[nodiscard]] Bytes committed() noexcept;
+  [[nodiscard]] Bytes reserved() noexcept;
   [[nodiscard]] const char* validate() noexcept;
 
  private:

@@ -69,7 +69,7 @@ std::uint64_t Windows<Policy>::address_visits() noexcept {
 }
 
 template <class Policy>
-Result<void> Windows<Policy>::enter(ArenaOf& arena, std::uint32_t k, const Lease& lease) noexcept {
+Result<void> Windows<Policy>::enter(ArenaOf& arena, const Lease& lease) noexcept {
   const Reservation& reservation = lease.reservation;
   const Lock lock(arena.mutex);
   if (!arena.windows.reserve_more(1)) return fail(ErrorCode::out_of_host_memory);
@@ -80,22 +80,23 @@ Result<void> Windows<Policy>::enter(ArenaOf& arena, std::uint32_t k, const Lease
                                                             : window.error());
   }
   const bool paged = !arena.pages || arena.pages->add_window(*window, reservation.address, reservation.size);
-  if (!paged || !track(reservation, k, *window)) {
+  if (!paged || !track(reservation, arena.shape.index, *window)) {
     (void)arena.spans.remove(*window);
     return fail(ErrorCode::out_of_host_memory);
   }
   if (*window == arena.windows.size()) arena.windows.push_back_reserved({});
   typename ArenaOf::Window& entry = arena.windows[*window];
   entry.lease = lease;
-  entry.in_use = true;  // `queued` stays: it may still be in the queue from an earlier life
+  entry.in_use = true;
+  arena.queue_window(*window);  // until something lives in it: who opened it may find no use for it
   ++arena.window_count;
   arena.reserved += reservation.size;
-  tell(EventKind::reserve, k, reservation);
+  tell(EventKind::reserve, arena.shape.index, reservation);
   return {};
 }
 
 template <class Policy>
-Result<void> Windows<Policy>::open(ArenaOf& arena, std::uint32_t k, RangeRequest need, bool exact) noexcept {
+Result<void> Windows<Policy>::open(ArenaOf& arena, RangeRequest need, bool exact) noexcept {
   const Lock one_at_a_time(arena.growing);
   if (!exact) {
     const Lock lock(arena.mutex);
@@ -108,7 +109,7 @@ Result<void> Windows<Policy>::open(ArenaOf& arena, std::uint32_t k, RangeRequest
       exact ? std::max(need.alignment, Alignment{source_.unit()}) : arena.shape.base_alignment;
   const Result<Lease> leased = lease(arena, want, *whole, alignment);
   if (!leased) return fail(leased.error());
-  const Result<void> entered = enter(arena, k, *leased);
+  const Result<void> entered = enter(arena, *leased);
   if (!entered) source_.put(*leased);
   return entered;
 }
@@ -142,7 +143,7 @@ void Windows<Policy>::close(ArenaOf& arena, std::uint32_t window, Paging<Policy>
     arena.reserved -= gone.reservation.size;
     if (arena.pages) arena.pages->remove_window(window);
     untrack(gone.reservation);
-    tell(EventKind::release, 0, gone.reservation);
+    tell(EventKind::release, arena.shape.index, gone.reservation);
   }
   source_.put(gone);
 }

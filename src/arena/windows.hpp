@@ -32,10 +32,10 @@ class Windows {
 
   [[nodiscard]] ReservationSource& source() noexcept { return source_; }
 
-  // Opens a window of arena `k` that holds `size` at `alignment`. With `exact` it is as large as that and no
+  // Opens a window of the arena that holds `size` at `alignment`. With `exact` it is as large as that and no
   // larger; otherwise as the arena's shape says, or smaller where the device has not so much, and not at all
   // when another thread has just opened one that does. Errors: as Backend::reserve; out_of_host_memory.
-  [[nodiscard]] Result<void> open(ArenaOf& arena, std::uint32_t k, RangeRequest need, bool exact) noexcept;
+  [[nodiscard]] Result<void> open(ArenaOf& arena, RangeRequest need, bool exact) noexcept;
   // Gives a window back if it is empty and its pages can be unbound; these go into the pool while it has
   // fewer than `keep`. `paging` is null where there are no pages.
   void close(ArenaOf& arena, std::uint32_t window, Paging<Policy>* paging, std::uint64_t keep) noexcept;
@@ -50,7 +50,7 @@ class Windows {
  private:
   [[nodiscard]] Bytes size_of_next(const ArenaOf& arena, Bytes need) const noexcept;
   [[nodiscard]] Result<Lease> lease(ArenaOf& arena, Bytes want, Bytes need, Alignment alignment) noexcept;
-  [[nodiscard]] Result<void> enter(ArenaOf& arena, std::uint32_t k, const Lease& lease) noexcept;
+  [[nodiscard]] Result<void> enter(ArenaOf& arena, const Lease& lease) noexcept;
   [[nodiscard]] bool track(const Reservation& reservation, std::uint32_t k, std::uint32_t window) noexcept;
   void untrack(const Reservation& reservation) noexcept;
   void tell(EventKind kind, std::uint32_t k, const Reservation& reservation) const noexcept;

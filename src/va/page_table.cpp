@@ -23,6 +23,7 @@ PageTable::~PageTable() {
 }
 
 bool PageTable::add_window(std::uint32_t window, Address address, Bytes size) noexcept {
+  if ((std::uint64_t{window} + 1) << window_page_bits_ > kNoPage) return false;
   const std::size_t chunks = (std::size_t{window} + 1) << (window_page_bits_ - chunk_bits_);
   if (chunks > chunks_.size() && !chunks_.reserve_more(chunks - chunks_.size())) return false;
   if (window >= windows_.size() && !windows_.reserve_more(window + 1 - windows_.size())) return false;

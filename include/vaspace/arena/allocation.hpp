@@ -62,7 +62,7 @@ struct ArenaReport {
   std::uint64_t reservations = 0;
   Bytes live{};       // asked for
   Bytes used{};       // slots, granules
-  Bytes reserved{};   // address space
+  Bytes reserved{};   // address space; in the total the whole blocks, where arenas cut theirs out of blocks
   Bytes committed{};  // pages bound
 };
 

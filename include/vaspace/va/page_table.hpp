@@ -62,7 +62,7 @@ class PageTable {
   PageTable& operator=(const PageTable&) = delete;
   ~PageTable();
 
-  // False: no host memory, nothing changed.
+  // False: no host memory, or more than 2^28 pages; nothing changed.
   [[nodiscard]] bool add_window(std::uint32_t window, Address address, Bytes size) noexcept;
   // No page of it is bound or in anybody's hands.
   void remove_window(std::uint32_t window) noexcept;
