@@ -9,7 +9,7 @@ HostAllocator default_host_allocator() noexcept {
           [](void*, std::size_t size, std::size_t alignment) noexcept -> void* {
             return ::operator new (size, std::align_val_t{alignment}, std::nothrow);
           },
-          [](void*, void* memory, std::size_t size, std::size_t alignment) noexcept {
+          [](void*, void* memory, std::size_t, std::size_t alignment) noexcept {
             ::operator delete (memory, size, std::align_val_t{alignment});
           }};
 }

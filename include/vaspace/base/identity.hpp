@@ -6,7 +6,7 @@
 namespace vaspace {
 
 // Mixed from the host address of the allocator's state, which no two living allocators share. Only handles
-// depend on it, never placement (R9). Two allocators have equal low 16 bits with probability 2^-16.
+// depend on it, never placement (R9). Two allocators have equal low 16 bits with probability 2^-15.
 [[nodiscard]] inline std::uint32_t identity_of(const void* state) noexcept {
   auto x = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(state));
   x = (x ^ (x >> 30U)) * 0xbf58476d1ce4e5b9ULL;

@@ -9,8 +9,8 @@
 //
 // A mark dies when the allocator is rewound to an older one, or reset; a dead mark is told from a live one
 // for ever (64-bit serial numbers), and another allocator's by its identity. Host memory is asked for by
-// create only. Every call is O(1); rewind and reset drop the dead marks at once. Externally synchronised. A
-// moved-from allocator can only be destroyed or assigned to (R10).
+// create only. Every call is O(1), but rewind: O(marks that die). Externally synchronised. A moved-from
+// allocator can only be destroyed or assigned to (R10).
 #pragma once
 
 #include <cstdint>

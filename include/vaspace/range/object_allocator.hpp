@@ -74,8 +74,8 @@ class BasicObjectAllocator {
   BasicObjectAllocator& operator=(const BasicObjectAllocator&) = delete;
   ~BasicObjectAllocator() = default;
 
-  // Errors: invalid_size, invalid_alignment, too_large (size or alignment above the largest span), out_of_space,
-  // out_of_host_memory.
+  // Errors: invalid_size, invalid_alignment, too_large (size or alignment above the largest span),
+  // out_of_space, out_of_host_memory.
   [[nodiscard]] Result<Range> allocate(RangeRequest request) noexcept;
   // Neither fails for a live handle nor touches the host allocator. Errors: unknown_handle, stale_handle;
   // nothing has changed then.
@@ -103,8 +103,9 @@ class BasicObjectAllocator {
   [[nodiscard]] const char* validate() const noexcept;
 
   // Another span of `capacity`, at the lowest window that is not in use; its begin. Errors: invalid_size
-  // (below a granule), too_large (above the largest span; no window left below kMaxGranules), out_of_host_memory.
-  // Up to 32 times in a life, when offsets need another bit, all holes are put in order anew.
+  // (below a granule), too_large (above the largest span; no window left below kMaxGranules),
+  // out_of_host_memory. Up to 32 times in a life, when offsets need another bit, all holes are put in order
+  // anew.
   [[nodiscard]] Result<Offset> add_span(Bytes capacity) noexcept;
   // Errors: unknown_address (no span begins there), wrong_state (something lives in it).
   [[nodiscard]] Result<void> remove_span(Offset begin) noexcept;

@@ -56,8 +56,8 @@ class SlabAllocator {
   SlabAllocator& operator=(const SlabAllocator&) = delete;
   ~SlabAllocator() { release_spans(); }
 
-  // Errors: invalid_size, invalid_alignment, too_large (size above the slot, alignment above the largest span),
-  // out_of_space.
+  // Errors: invalid_size, invalid_alignment, too_large (size above the slot, alignment above the largest
+  // span), out_of_space.
   [[nodiscard]] Result<Range> allocate(RangeRequest request) noexcept {
     if (request.size.value - 1 >= slot_size_ || request.alignment.value - 1 >= natural_alignment_ ||
         !request.alignment.valid()) [[unlikely]] {

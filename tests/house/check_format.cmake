@@ -1,0 +1,43 @@
+# cmake -D SOURCE_DIR=... -P check_format.cmake: every source is as clang-format would write it.
+# With -D BAD_IN=<folder>, a badly formatted file there must be found instead.
+find_program(clang_format NAMES clang-format-14 clang-format)
+if(NOT clang_format)
+  message(STATUS "clang-format is not installed: skipped")
+  return()
+endif()
+
+function(check_format result_of)
+  execute_process(COMMAND ${clang_format} --style=file:${SOURCE_DIR}/.clang-format --dry-run -Werror ${ARGN}
+                  RESULT_VARIABLE result ERROR_VARIABLE errors)
+  set(${result_of} ${result} PARENT_SCOPE)
+  string(REGEX MATCHALL "[^\n]*: error: [^\n]*" faults "${errors}")
+  list(TRANSFORM faults REPLACE ":[0-9]+: error:.*" "")
+  list(REMOVE_DUPLICATES faults)
+  set(faults "${faults}" PARENT_SCOPE)
+endfunction()
+
+if(BAD_IN)
+  file(WRITE ${BAD_IN}/bad_format.cpp "int  main( ){return 0 ;}\n")
+  check_format(result ${BAD_IN}/bad_format.cpp)
+  if(result EQUAL 0)
+    message(FATAL_ERROR "a badly formatted file was not found")
+  endif()
+  return()
+endif()
+
+set(sources)
+foreach(folder include src samples tests)
+  file(GLOB_RECURSE found ${SOURCE_DIR}/${folder}/*.hpp ${SOURCE_DIR}/${folder}/*.cpp ${SOURCE_DIR}/${folder}/*.h
+       ${SOURCE_DIR}/${folder}/*.c)
+  list(APPEND sources ${found})
+endforeach()
+list(LENGTH sources count)
+if(count LESS 20)
+  message(FATAL_ERROR "the sources were not found below ${SOURCE_DIR}")
+endif()
+check_format(result ${sources})
+if(NOT result EQUAL 0)
+  list(JOIN faults "\n" lines)
+  message(FATAL_ERROR "not as clang-format -i would write it (file:line):\n${lines}")
+endif()
+message(STATUS "${count} sources are formatted")
