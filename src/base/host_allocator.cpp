@@ -9,8 +9,9 @@ HostAllocator default_host_allocator() noexcept {
           [](void*, std::size_t size, std::size_t alignment) noexcept -> void* {
             return ::operator new (size, std::align_val_t{alignment}, std::nothrow);
           },
+          // Without the size: clang 14 has no sized deallocation unless asked.
           [](void*, void* memory, std::size_t, std::size_t alignment) noexcept {
-            ::operator delete (memory, size, std::align_val_t{alignment});
+            ::operator delete (memory, std::align_val_t{alignment});
           }};
 }
 
