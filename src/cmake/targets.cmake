@@ -8,9 +8,7 @@ function(vaspace_common_options target)
     $<$<BOOL:${VASPACE_WARNINGS_AS_ERRORS}>:-Werror>)
   if(VASPACE_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${VASPACE_SANITIZE} -fno-omit-frame-pointer
-                                             -fno-sanitize-recover=all
-      # The library has no run-time types to check.
-      -fno-sanitize=vptr)
+                                             -fno-sanitize-recover=all)
     # vptr wants the run-time types that the library is built without.
     if(VASPACE_SANITIZE MATCHES "undefined")
       target_compile_options(${target} PRIVATE -fno-sanitize=vptr)

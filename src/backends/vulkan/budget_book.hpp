@@ -1,0 +1,42 @@
+// What a process may hold of each heap, without asking the driver on every allocation (V16).
+//
+// Always true: held(heap) is what this backend holds; a budget never exceeds its heap; a reading is corrected
+// by what was taken and given back since, and is due for renewal after kBudgetReadingLife such changes.
+// Externally synchronised; makes no driver call.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "vaspace/backends/vulkan.hpp"
+
+namespace vaspace::vulkan {
+
+class BudgetBook {
+ public:
+  void take(std::uint32_t heap, Bytes size) noexcept;
+  void give_back(std::uint32_t heap, Bytes size) noexcept;
+
+  [[nodiscard]] bool reading_due() const noexcept { return left_ == 0; }
+  // A new reading of one heap begins to count from now on; the driver's numbers as they are.
+  void read(std::uint32_t heap, Bytes budget, Bytes usage) noexcept;
+  void reading_done() noexcept { left_ = Backend::kBudgetReadingLife; }
+
+  // Without any reading the whole heap is the budget, and what is held the usage.
+  [[nodiscard]] Budget of(std::uint32_t heap, Bytes heap_size) const noexcept;
+
+ private:
+  struct Entry {
+    Bytes held{};
+    bool has_reading = false;
+    Bytes budget{};
+    Bytes usage{};
+    Bytes held_then{};
+  };
+  void changed() noexcept { left_ -= left_ != 0 ? 1U : 0U; }
+
+  std::array<Entry, kMaxHeaps> heaps_{};
+  std::uint32_t left_ = 0;  // changes until the reading is due for renewal
+};
+
+}  // namespace vaspace::vulkan

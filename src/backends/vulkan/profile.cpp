@@ -1,0 +1,95 @@
+#include "profile.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "vaspace/base/host_array.hpp"
+#include "vaspace/device/profile_checks.hpp"
+
+#include "object_table.hpp"
+
+namespace vaspace::vulkan {
+
+namespace {
+
+MemoryType read_type(const VkMemoryType& type) noexcept {
+  const auto has = [&](VkMemoryPropertyFlags bit) { return (type.propertyFlags & bit) != 0; };
+  return {.heap = type.heapIndex,
+          .device_local = has(VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT),
+          .host_visible = has(VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT),
+          .host_coherent = has(VK_MEMORY_PROPERTY_HOST_COHERENT_BIT),
+          .host_cached = has(VK_MEMORY_PROPERTY_HOST_CACHED_BIT),
+          .lazily_allocated = has(VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT),
+          .protected_memory = has(VK_MEMORY_PROPERTY_PROTECTED_BIT),
+          .native_flags = type.propertyFlags};
+}
+
+void read_memory(const Driver& driver, DeviceProfile& profile) noexcept {
+  VkPhysicalDeviceMemoryProperties2 answer{};
+  answer.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2;
+  driver.get_memory_properties2(driver.physical_device, &answer);
+  const VkPhysicalDeviceMemoryProperties& memory = answer.memoryProperties;
+  profile.heap_count = std::min(memory.memoryHeapCount, kMaxHeaps);
+  for (std::uint32_t i = 0; i < profile.heap_count; ++i) {
+    const VkMemoryHeap& heap = memory.memoryHeaps[i];
+    profile.heaps[i] = {Bytes{heap.size}, (heap.flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) != 0};
+  }
+  profile.memory_type_count = std::min(memory.memoryTypeCount, kMaxMemoryTypes);
+  for (std::uint32_t i = 0; i < profile.memory_type_count; ++i)
+    profile.memory_types[i] = read_type(memory.memoryTypes[i]);
+}
+
+Result<bool> has_extension(const Driver& driver, const char* name, const HostAllocator& host) noexcept {
+  std::uint32_t count = 0;
+  VkResult result = driver.enumerate_extensions(driver.physical_device, nullptr, &count, nullptr);
+  if (result != VK_SUCCESS) return refusal(result);
+  HostArray<VkExtensionProperties> list(host);
+  if (!list.resize(count)) return fail(ErrorCode::out_of_host_memory);
+  result = driver.enumerate_extensions(driver.physical_device, nullptr, &count, list.data());
+  if (result != VK_SUCCESS && result != VK_INCOMPLETE) return refusal(result);
+  return std::any_of(list.begin(), list.begin() + count, [&](const VkExtensionProperties& extension) {
+    return std::strncmp(extension.extensionName, name, VK_MAX_EXTENSION_NAME_SIZE) == 0;
+  });
+}
+
+}  // namespace
+
+Result<void> read_device(const Driver& driver, const BackendConfig& config, DeviceProfile& profile,
+                         DeviceLimits& limits) noexcept {
+  VkPhysicalDeviceMaintenance3Properties maintenance3{};
+  maintenance3.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES;
+  VkPhysicalDeviceProperties2 answer{};
+  answer.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2;
+  answer.pNext = &maintenance3;
+  driver.get_properties2(driver.physical_device, &answer);
+  const VkPhysicalDeviceProperties& device = answer.properties;
+
+  set_name(profile, device.deviceName);
+  read_memory(driver, profile);
+  profile.reservation_granularity = kGranularity;
+  Capabilities& can = profile.capabilities;
+  can.reserve_commits = true;
+  can.map = true;
+  can.max_reservation_size =
+      align_down(std::min(Bytes{maintenance3.maxMemoryAllocationSize}, kSlotSize), Alignment{kGranularity});
+  std::uint32_t objects = std::min(device.limits.maxMemoryAllocationCount, kMaxSlots);
+  if (config.max_memory_objects != 0) objects = std::min(objects, config.max_memory_objects);
+  can.max_reservations = objects;
+
+  limits.non_coherent_atom = Bytes{std::max<VkDeviceSize>(device.limits.nonCoherentAtomSize, 1)};
+  if (!config.memory_budget) return {};
+  const auto found = has_extension(driver, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME, config.host);
+  if (!found) return fail(found.error());
+  limits.memory_budget = *found;
+  return {};
+}
+
+bool allocatable(const MemoryType& type) noexcept {
+  constexpr VkMemoryPropertyFlags kPlain =
+      VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
+      VK_MEMORY_PROPERTY_HOST_COHERENT_BIT | VK_MEMORY_PROPERTY_HOST_CACHED_BIT |
+      VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT;
+  return (type.native_flags & ~kPlain) == 0;
+}
+
+}  // namespace vaspace::vulkan

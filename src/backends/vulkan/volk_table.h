@@ -1,0 +1,23 @@
+/* volk under our own names (volk.cmake), and the one thing that is used of it: a device's function table. */
+#ifndef VASPACE_SRC_BACKENDS_VULKAN_VOLK_TABLE_H
+#define VASPACE_SRC_BACKENDS_VULKAN_VOLK_TABLE_H
+
+/* The prefixes come before any Vulkan header. */
+/* clang-format off */
+#include "volk_prefix.h"
+#include <volk.h>
+/* clang-format on */
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Fills `table` with what `get` answers for `device`, and touches none of volk's globals. Functions of
+   extensions that are not enabled become null. */
+void vaspace_volk_fill_table(struct VolkDeviceTable* table, VkDevice device, PFN_vkGetDeviceProcAddr get);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
