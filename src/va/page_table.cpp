@@ -84,7 +84,7 @@ void PageTable::enqueue(std::uint32_t index) noexcept {
   if (queue_tail_ == kNoPage) {
     queue_head_ = index;
   } else {
-    page(queue_tail_).next = index & kNoPage;
+    page(queue_tail_).next = index;
   }
   queue_tail_ = index;
 }

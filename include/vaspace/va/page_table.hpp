@@ -62,7 +62,7 @@ class PageTable {
   PageTable& operator=(const PageTable&) = delete;
   ~PageTable();
 
-  // False: no host memory, or more than 2^28 pages; nothing changed.
+  // False: no host memory, or more pages than 32 bits can number; nothing changed.
   [[nodiscard]] bool add_window(std::uint32_t window, Address address, Bytes size) noexcept;
   // No page of it is bound or in anybody's hands.
   void remove_window(std::uint32_t window) noexcept;
@@ -109,13 +109,13 @@ class PageTable {
 
  private:
   enum State : std::uint32_t { kUnbound, kBinding, kBound, kUnbinding };
-  static constexpr std::uint32_t kNoPage = (1U << 28U) - 1;
+  static constexpr std::uint32_t kNoPage = ~std::uint32_t{0};
   static constexpr unsigned kChunkBits = 10;  // pages of a chunk, unless a window has fewer
 
   struct Page {
     PhysicalId physical{};
-    std::uint32_t touched = 0;
-    std::uint32_t next : 28 = kNoPage;  // in the queue of empty pages
+    std::uint32_t next = kNoPage;  // in the queue of empty pages
+    std::uint32_t touched : 28 = 0;
     std::uint32_t state : 2 = kUnbound;
     std::uint32_t queued : 1 = 0;
     std::uint32_t bind_failed : 1 = 0;  // since it was last bound, for those who waited
