@@ -165,14 +165,44 @@ bool AllocatorCore<Policy>::can_allocate(const AllocationRequest& request) noexc
   if (request.size == Bytes{} || !request.alignment.valid()) return false;
   const std::uint32_t k = choose(request);
   if (k >= kMaxArenas || !arenas_[k]) return false;
-  if (k < class_count_) {
-    const Lock lock(arenas_[k]->mutex);
-    if (arenas_[k]->spans.can_allocate({request.size, request.alignment})) return true;
-  }
+  if (k < class_count_ && has_hole(k, request)) return true;
   if (config_.fixed) return false;
+  const Bytes whole = align_up(request.size, Alignment{windows_.source().unit()});
+  return device_room() >= whole || (k < class_count_ && can_do_without_device(k, request, whole));
+}
+
+template <class Policy>
+bool AllocatorCore<Policy>::has_hole(std::uint32_t k, const AllocationRequest& request) noexcept {
+  const Lock lock(arenas_[k]->mutex);
+  return arenas_[k]->spans.can_allocate({request.size, request.alignment});
+}
+
+// What allocate could get from the device, once it has given back what lies about unused.
+template <class Policy>
+Bytes AllocatorCore<Policy>::device_room() noexcept {
   const Result<Budget> budget =
       backend_.budget(backend_.profile().memory_types[config_.common.memory_type].heap);
-  return budget && budget->usage <= budget->budget && budget->budget - budget->usage >= request.size;
+  if (!budget || budget->usage > budget->budget) return {};
+  Bytes room = budget->budget - budget->usage;
+  if (!paging_) return room;
+  room += pool_->pooled() * pool_->page_size();
+  for_each_arena([&](ArenaOf& arena, std::uint32_t) {
+    const Lock lock(arena.mutex);
+    room += arena.pages->empty() * pool_->page_size();
+  });
+  return room;
+}
+
+// Where reserving commits, a full device may still have a block with room, or another arena a hole.
+template <class Policy>
+bool AllocatorCore<Policy>::can_do_without_device(std::uint32_t k, const AllocationRequest& request,
+                                                  Bytes whole) noexcept {
+  if (!windows_.source().cuts()) return false;
+  if (windows_.source().can_cut(whole, arenas_[k]->shape.base_alignment)) return true;
+  for (std::uint32_t other = 0; other < class_count_; ++other) {
+    if (other != k && serves_others(other, request) && has_hole(other, request)) return true;
+  }
+  return false;
 }
 
 template <class Policy>

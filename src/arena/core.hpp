@@ -79,6 +79,10 @@ class AllocatorCore {
   [[nodiscard]] Result<Placed> place(std::uint32_t k, const AllocationRequest& request) noexcept;
   [[nodiscard]] Result<Placed> place_alone(const AllocationRequest& request) noexcept;
   [[nodiscard]] Result<Placed> place_elsewhere(std::uint32_t k, const AllocationRequest& request) noexcept;
+  // Whether a request of another size class may go to this arena.
+  [[nodiscard]] bool serves_others(std::uint32_t k, const AllocationRequest& request) const noexcept {
+    return !arenas_[k]->spans.is_slab() && request.alignment <= arenas_[k]->shape.base_alignment;
+  }
   [[nodiscard]] Result<Placed> place_in(std::uint32_t k, const AllocationRequest& request) noexcept;
   [[nodiscard]] Result<void> commit(const Placed& placed) noexcept;
   void take_apart(const Placed& placed) noexcept;
@@ -93,6 +97,11 @@ class AllocatorCore {
   [[nodiscard]] Result<void> take_back(ArenaOf& arena, std::uint32_t k, const Range& range) noexcept;
   [[nodiscard]] AllocationInfo info_of(const ArenaOf& arena, std::uint32_t k, const Range& range,
                                        Bytes requested) const noexcept;
+
+  [[nodiscard]] bool has_hole(std::uint32_t k, const AllocationRequest& request) noexcept;
+  [[nodiscard]] Bytes device_room() noexcept;
+  [[nodiscard]] bool can_do_without_device(std::uint32_t k, const AllocationRequest& request,
+                                           Bytes whole) noexcept;
 
   [[nodiscard]] Paging<Policy>* paging() noexcept { return paging_ ? &*paging_ : nullptr; }
   [[nodiscard]] Bytes retained_cap() noexcept;

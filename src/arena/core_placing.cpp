@@ -68,8 +68,7 @@ template <class Policy>
 auto AllocatorCore<Policy>::place_elsewhere(std::uint32_t k, const AllocationRequest& request) noexcept
     -> Result<Placed> {
   for (std::uint32_t other = 0; other < class_count_; ++other) {
-    const ArenaOf& arena = *arenas_[other];
-    if (other == k || arena.spans.is_slab() || request.alignment > arena.shape.base_alignment) continue;
+    if (other == k || !serves_others(other, request)) continue;
     if (Result<Placed> placed = place_in(other, request); placed) return placed;
   }
   return fail(ErrorCode::out_of_space);

@@ -45,9 +45,10 @@ Result<void> Paging<Policy>::commit(ArenaOf& arena, const Range& range) noexcept
         break;
       case PageTable::Step::bind: {
         lock.unlock();
-        const Result<void> bound = bind(batch);
+        bool in_place = false;
+        const Result<void> bound = bind(batch, in_place);
         lock.lock();
-        arena.pages->end_bind(batch, bound.has_value(), bound ? Error{} : bound.error());
+        arena.pages->end_bind(batch, in_place, bound ? Error{} : bound.error());
         arena.changed.notify_all();
         if (!bound) return fail(bound.error());
         tell(EventKind::commit, batch, {});
@@ -77,19 +78,24 @@ Result<void> Paging<Policy>::take_pages(PageBatch& batch) noexcept {
   return {};
 }
 
+// `in_place`: the pages are behind their addresses when this returns, whatever it returns.
 template <class Policy>
-Result<void> Paging<Policy>::bind(PageBatch& batch) noexcept {
+Result<void> Paging<Policy>::bind(PageBatch& batch, bool& in_place) noexcept {
   if (Result<void> taken = take_pages(batch); !taken) return fail(taken.error());
   std::array<BindOp, PageBatch::kCapacity> ops{};
   for (std::uint32_t i = 0; i < batch.count; ++i) {
     ops[i] = {.address = batch.addresses[i], .size = pool_.page_size(), .physical = batch.physical[i]};
   }
   const Result<TimelinePoint> point = pool_.backend().bind(std::span(ops).first(batch.count), {});
-  Result<void> bound = point ? pool_.backend().wait(*point, kForever) : fail(point.error());
+  const Result<void> bound = point ? pool_.backend().wait(*point, kForever) : fail(point.error());
+  in_place = bound.has_value();
   if (bound) return {};
-  // Accepted, but never heard of again: the pages may be bound or not. They leave the addresses if they can.
-  if (point && !unbind_now(batch, 0, batch.count)) return fail(bound.error());
-  pool_.give(batch.physicals(), 0);
+  if (point && !unbind_now(batch, 0, batch.count)) {
+    in_place =
+        true;  // accepted, not heard of again, and not to be taken back now: queued like any empty page
+  } else {
+    pool_.give(batch.physicals(), 0);
+  }
   return fail(bound.error());
 }
 
@@ -102,8 +108,10 @@ Result<void> Paging<Policy>::unbind_now(const PageBatch& batch, std::uint32_t fi
   }
   const Result<TimelinePoint> point = pool_.backend().bind(std::span(ops).first(count), {});
   if (!point) return fail(point.error());
-  // V27: the memory is free once the unbind is done, not once it was asked for.
-  return pool_.backend().wait(*point, kForever);
+  // V27: the memory is free once the unbind is done, not once it was asked for. An unbind that was accepted
+  // will be done, even if this wait is refused: the backend then keeps the memory until it is.
+  (void)pool_.backend().wait(*point, kForever);
+  return {};
 }
 
 // The batch's pages are `unbinding`. What the driver refuses in one go it may still take page by page; what

@@ -80,6 +80,11 @@ Result<Lease> ReservationSource::cut(Bytes size, Alignment alignment) noexcept {
   }
 }
 
+bool ReservationSource::can_cut(Bytes size, Alignment alignment) const noexcept {
+  const std::scoped_lock lock(mutex_);
+  return size <= Bytes{largest_block_.value / 2} && blocks_->can_allocate({size, alignment});
+}
+
 // A block that holds `size`; smaller than the next one would be where the device has no more.
 Result<void> ReservationSource::add_block(Bytes size) noexcept {
   Bytes want = std::max(next_block_, Bytes{std::bit_ceil(size.value)});

@@ -52,6 +52,8 @@ class ReservationSource {
 
   // Errors: too_large (above the backend's largest reservation), or as Backend::reserve.
   [[nodiscard]] Result<Lease> get(Bytes size, Alignment alignment) noexcept;
+  // Whether a block that is there holds it.
+  [[nodiscard]] bool can_cut(Bytes size, Alignment alignment) const noexcept;
   void put(const Lease& lease) noexcept;
   // Gives back empty blocks while more than `keep` bytes of them are held, and offers again what was refused.
   void trim(Bytes keep) noexcept;

@@ -62,7 +62,8 @@ struct Alignment {
   constexpr explicit Alignment(std::uint64_t bytes) noexcept : value(bytes) {}
   constexpr explicit Alignment(Bytes bytes) noexcept : value(bytes.value) {}
 
-  [[nodiscard]] constexpr bool valid() const noexcept { return std::has_single_bit(value); }
+  // Not has_single_bit: without a popcount instruction to compile for, that is a function call.
+  [[nodiscard]] constexpr bool valid() const noexcept { return value != 0 && (value & (value - 1)) == 0; }
   [[nodiscard]] constexpr unsigned log2() const noexcept {
     return static_cast<unsigned>(std::countr_zero(value));
   }
