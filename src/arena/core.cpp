@@ -168,7 +168,7 @@ bool AllocatorCore<Policy>::can_allocate(const AllocationRequest& request) noexc
   if (k < class_count_ && has_hole(k, request)) return true;
   if (config_.fixed) return false;
   const Bytes whole = align_up(request.size, Alignment{windows_.source().unit()});
-  return device_room() >= whole || (k < class_count_ && can_do_without_device(k, request, whole));
+  return device_room() >= whole || can_do_without_device(k, request, whole);
 }
 
 template <class Policy>
@@ -198,7 +198,9 @@ template <class Policy>
 bool AllocatorCore<Policy>::can_do_without_device(std::uint32_t k, const AllocationRequest& request,
                                                   Bytes whole) noexcept {
   if (!windows_.source().cuts()) return false;
-  if (windows_.source().can_cut(whole, arenas_[k]->shape.base_alignment)) return true;
+  const Alignment unit{windows_.source().unit()};
+  if (windows_.source().can_cut(whole, std::max(request.alignment, unit))) return true;
+  if (k == class_count_) return false;
   for (std::uint32_t other = 0; other < class_count_; ++other) {
     if (other != k && serves_others(other, request) && has_hole(other, request)) return true;
   }

@@ -85,6 +85,7 @@ class AllocatorCore {
   }
   [[nodiscard]] Result<Placed> place_in(std::uint32_t k, const AllocationRequest& request) noexcept;
   [[nodiscard]] Result<void> commit(const Placed& placed) noexcept;
+  void pool_retained(ArenaOf& arena, const Range& range) noexcept;
   void take_apart(const Placed& placed) noexcept;
   [[nodiscard]] Allocation publish(ArenaOf& arena, std::uint32_t k, const Range& range,
                                    const AllocationRequest& request) noexcept;
@@ -106,6 +107,7 @@ class AllocatorCore {
   [[nodiscard]] Paging<Policy>* paging() noexcept { return paging_ ? &*paging_ : nullptr; }
   [[nodiscard]] Bytes retained_cap() noexcept;
   void give_back(std::uint64_t keep_pages, std::uint64_t most) noexcept;
+  [[nodiscard]] std::uint64_t trim_pages(std::uint64_t keep, std::uint64_t most) noexcept;
 
   template <class Visit>
   void for_each_arena(Visit&& visit) {

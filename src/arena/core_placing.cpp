@@ -1,4 +1,5 @@
 // Allocating where something is missing: room, pages, a note.
+#include <algorithm>
 #include <utility>
 
 #include "arena/core.hpp"
@@ -12,8 +13,9 @@ Result<Allocation> AllocatorCore<Policy>::allocate_slow(std::uint32_t k,
   if (!note.set(request.name, request.user_data)) return refuse(k, request, {ErrorCode::out_of_host_memory});
   const Result<Placed> placed = k == class_count_ ? place_alone(request) : place(k, request);
   if (!placed) {
-    // A window may have been opened that is of no use now.
-    if (!config_.fixed) windows_.close_empty(*arenas_[k], paging(), 0);
+    // A window may have been opened, and a block to cut it out of, that are of no use now.
+    if (!config_.fixed) windows_.close_empty(*arenas_[k], paging());
+    windows_.source().trim(Bytes{});
     return refuse(k, request, placed.error());
   }
   if (Result<void> committed = commit(*placed); !committed) {
@@ -83,7 +85,7 @@ auto AllocatorCore<Policy>::place_alone(const AllocationRequest& request) noexce
   const AllocationRequest plain{request.size, {}, request.name, request.user_data};
   Result<Placed> placed = fail(ErrorCode::out_of_space);
   for (int attempt = 0; attempt < kTries; ++attempt) {
-    windows_.close_empty(arena, paging(), 0);
+    windows_.close_empty(arena, paging());
     Result<void> opened = windows_.open(arena, {request.size, request.alignment}, true);
     if (!opened) {
       flush();
@@ -102,11 +104,27 @@ auto AllocatorCore<Policy>::place_alone(const AllocationRequest& request) noexce
   return placed;
 }
 
+// DESIGN, decision 9: what is retained anywhere is taken before the device is asked for more.
+template <class Policy>
+void AllocatorCore<Policy>::pool_retained(ArenaOf& arena, const Range& range) noexcept {
+  std::uint64_t missing = 0;
+  {
+    const Lock lock(arena.mutex);
+    missing = arena.pages->missing(range.offset, range.size);
+  }
+  const std::uint64_t pooled = pool_->pooled();
+  missing -= std::min(missing, pooled);
+  for_each_arena([&](ArenaOf& other, std::uint32_t) {
+    if (missing != 0) missing -= paging_->give_back(other, missing, kUnlimited);
+  });
+}
+
 // Where memory or mappings run out, what lies about unused is given back first.
 template <class Policy>
 Result<void> AllocatorCore<Policy>::commit(const Placed& placed) noexcept {
   if (!paging_) return {};
   ArenaOf& arena = *arenas_[placed.arena];
+  pool_retained(arena, placed.range);
   const Result<void> committed = paging_->commit(arena, placed.range);
   if (committed || (committed.error().code != ErrorCode::out_of_device_memory &&
                     committed.error().code != ErrorCode::out_of_mappings)) {
@@ -129,8 +147,9 @@ void AllocatorCore<Policy>::take_apart(const Placed& placed) noexcept {
     // Whoever waits for one of its pages looks again.
     arena.changed.notify_all();
   }
-  paging_->drop(arena, range.offset, range.end(), 0);
-  if (!config_.fixed) windows_.close(arena, window, paging(), 0);
+  std::uint64_t all = kUnlimited;
+  paging_->drop(arena, range.offset, range.end(), 0, all);
+  if (!config_.fixed) windows_.close(arena, window, paging(), 0, all);
 }
 
 template Result<Allocation> AllocatorCore<SingleThreaded>::allocate_slow(std::uint32_t,

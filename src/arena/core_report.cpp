@@ -14,20 +14,27 @@ Bytes AllocatorCore<Policy>::retained_cap() noexcept {
 
 template <class Policy>
 void AllocatorCore<Policy>::give_back(std::uint64_t keep_pages, std::uint64_t most) noexcept {
-  if (!config_.fixed) {
-    for_each_arena([&](ArenaOf& arena, std::uint32_t) { windows_.close_empty(arena, paging(), keep_pages); });
-  }
-  if (!paging_) return;
+  if (paging_) most -= trim_pages(keep_pages, most);
+  if (config_.fixed) return;
+  for_each_arena(
+      [&](ArenaOf& arena, std::uint32_t) { windows_.close_empty(arena, paging(), keep_pages, most); });
+}
+
+// Gives back up to `most` empty pages above `keep`; how many it tried.
+template <class Policy>
+std::uint64_t AllocatorCore<Policy>::trim_pages(std::uint64_t keep, std::uint64_t most) noexcept {
   std::uint64_t empty = 0;
   for_each_arena([&](ArenaOf& arena, std::uint32_t) {
     const Lock lock(arena.mutex);
     empty += arena.pages->empty();
   });
-  pool_->trim(keep_pages > empty ? keep_pages - empty : 0);
-  std::uint64_t excess = empty > keep_pages ? std::min(empty - keep_pages, most) : 0;
+  pool_->trim(keep > empty ? keep - empty : 0);
+  const std::uint64_t excess = empty > keep ? std::min(empty - keep, most) : 0;
+  std::uint64_t left = excess;
   for_each_arena([&](ArenaOf& arena, std::uint32_t) {
-    if (excess != 0) excess -= paging_->give_back(arena, excess, 0);
+    if (left != 0) left -= paging_->give_back(arena, left, 0);
   });
+  return excess - left;
 }
 
 template <class Policy>
@@ -69,6 +76,8 @@ Bytes AllocatorCore<Policy>::reserved() noexcept {
 template <class Policy>
 AllocatorReport AllocatorCore<Policy>::report() noexcept {
   AllocatorReport report;
+  // The driver is asked under no lock (T2).
+  report.physical = backend_.measured_physical().value_or(Bytes{});
   std::array<std::optional<Lock>, kMaxArenas> locks;
   for_each_arena([&](ArenaOf& arena, std::uint32_t k) { locks[k].emplace(arena.mutex); });
   const bool commits = backend_.profile().capabilities.reserve_commits;
@@ -97,8 +106,8 @@ AllocatorReport AllocatorCore<Policy>::report() noexcept {
   if (windows_.source().cuts()) report.total.reserved = windows_.source().held();
   report.pooled = pool_ ? pool_->pooled() * page : Bytes{};
   report.retained += report.pooled;
-  report.physical = backend_.measured_physical().value_or(Bytes{});
-  report.refused_by_driver = (paging_ ? paging_->refused() : 0) + windows_.source().refused();
+  report.refused_by_driver =
+      (paging_ ? paging_->refused() + pool_->refused() : 0) + windows_.source().refused();
   report.address_visits = windows_.address_visits();
   return report;
 }

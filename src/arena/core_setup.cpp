@@ -96,7 +96,8 @@ Result<void> AllocatorCore<Policy>::set_up_arena(std::uint32_t k, const SizeClas
                               .host = common.host});
   if (!spans) return fail(spans.error());
   const bool cuts = windows_.source().cuts() && !config_.fixed;
-  const Alignment base{cuts ? ReservationSource::kCut.value : std::min(window, (1_GiB).value)};
+  const Alignment base{cuts ? ReservationSource::kCut.value
+                            : std::min(std::bit_floor(largest.value), (1_GiB).value)};
   ArenaOf& arena = arenas_[k].emplace(
       std::move(*spans),
       ArenaShape{.index = k, .max_size = size_class.max_size, .reservation = largest, .base_alignment = base},

@@ -144,15 +144,20 @@ void Paging<Policy>::unbind(ArenaOf& arena, const PageBatch& batch, std::uint64_
 }
 
 template <class Policy>
-void Paging<Policy>::drop(ArenaOf& arena, Offset begin, Offset end, std::uint64_t keep) noexcept {
+std::uint64_t Paging<Policy>::drop(ArenaOf& arena, Offset begin, Offset end, std::uint64_t keep,
+                                   std::uint64_t most) noexcept {
   PageBatch batch;
-  while (begin < end) {
+  std::uint64_t tried = 0;
+  while (begin < end && tried < most) {
     {
       const Lock lock(arena.mutex);
-      arena.pages->detach_range(batch, begin, end);
+      const std::uint64_t left = std::min<std::uint64_t>(most - tried, PageBatch::kCapacity);
+      arena.pages->detach_range(batch, begin, end, static_cast<std::uint32_t>(left));
     }
     if (!batch.empty()) unbind(arena, batch, keep);
+    tried += batch.count;
   }
+  return tried;
 }
 
 template <class Policy>

@@ -26,8 +26,10 @@ class Paging {
   // Every page of `range`, which has been touched, is bound when this succeeds. When it fails some may be:
   // who gives up takes them back with drop(). Errors: as the backend's create_physical, bind and wait.
   [[nodiscard]] Result<void> commit(ArenaOf& arena, const Range& range) noexcept;
-  // Gives back the empty pages of [begin, end); into the pool while it has fewer than `keep`.
-  void drop(ArenaOf& arena, Offset begin, Offset end, std::uint64_t keep) noexcept;
+  // Gives back up to `most` empty pages of [begin, end), into the pool while it has fewer than `keep`; how
+  // many it tried.
+  std::uint64_t drop(ArenaOf& arena, Offset begin, Offset end, std::uint64_t keep,
+                     std::uint64_t most) noexcept;
   // Gives back up to `most` empty pages of the arena, the longest empty first; how many it tried.
   std::uint64_t give_back(ArenaOf& arena, std::uint64_t most, std::uint64_t keep) noexcept;
   // Gives back all pages of [begin, end), touched or not: the arena ends.

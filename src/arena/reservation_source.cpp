@@ -130,6 +130,7 @@ void ReservationSource::release(const Reservation& reservation) noexcept {
     held_ -= reservation.size;
     --live_;
   } else {
+    ++times_refused_;
     refused_.push_back_reserved(reservation);
   }
 }
@@ -176,7 +177,7 @@ Bytes ReservationSource::held() const noexcept {
 
 std::uint64_t ReservationSource::refused() const noexcept {
   const std::scoped_lock lock(mutex_);
-  return refused_.size();
+  return times_refused_;
 }
 
 }  // namespace vaspace

@@ -59,6 +59,7 @@ class ReservationSource {
   void trim(Bytes keep) noexcept;
   // Bytes reserved from the backend.
   [[nodiscard]] Bytes held() const noexcept;
+  // Times that the backend did not take a reservation back.
   [[nodiscard]] std::uint64_t refused() const noexcept;
 
  private:
@@ -84,7 +85,8 @@ class ReservationSource {
   HostArray<Block> block_list_;  // by window of blocks_
   Bytes empty_blocks_{};
   Bytes held_{};
-  std::uint64_t live_ = 0;          // reservations held
+  std::uint64_t live_ = 0;  // reservations held
+  std::uint64_t times_refused_ = 0;
   HostArray<Reservation> refused_;  // by the driver; has room for every reservation held
 };
 

@@ -115,8 +115,8 @@ Result<void> Windows<Policy>::open(ArenaOf& arena, RangeRequest need, bool exact
 }
 
 template <class Policy>
-void Windows<Policy>::close(ArenaOf& arena, std::uint32_t window, Paging<Policy>* paging,
-                            std::uint64_t keep) noexcept {
+void Windows<Policy>::close(ArenaOf& arena, std::uint32_t window, Paging<Policy>* paging, std::uint64_t keep,
+                            std::uint64_t& most) noexcept {
   Offset begin;
   Offset end;
   {
@@ -125,14 +125,14 @@ void Windows<Policy>::close(ArenaOf& arena, std::uint32_t window, Paging<Policy>
     begin = arena.spans.begin_of(window);
     end = begin + arena.windows[window].lease.reservation.size;
   }
-  if (paging != nullptr) paging->drop(arena, begin, end, keep);
+  if (paging != nullptr) most -= paging->drop(arena, begin, end, keep, most);
   Lease gone;
   {
     const Lock lock(arena.mutex);
     typename ArenaOf::Window& entry = arena.windows[window];
     if (!entry.in_use || !arena.spans.empty(window)) return;
     if (arena.pages && arena.pages->window_bound(window) != 0) {
-      arena.queue_window(window);  // a page that the driver keeps: again next time
+      arena.queue_window(window);  // pages beyond `most`, or that the driver keeps: again next time
       return;
     }
     if (!arena.spans.remove(window)) return;
@@ -149,7 +149,8 @@ void Windows<Policy>::close(ArenaOf& arena, std::uint32_t window, Paging<Policy>
 }
 
 template <class Policy>
-void Windows<Policy>::close_empty(ArenaOf& arena, Paging<Policy>* paging, std::uint64_t keep) noexcept {
+void Windows<Policy>::close_empty(ArenaOf& arena, Paging<Policy>* paging, std::uint64_t keep,
+                                  std::uint64_t& most) noexcept {
   std::uint32_t first = ArenaOf::kNoWindow;
   {
     // Those queued now; what close() queues again is for the next time.
@@ -163,7 +164,7 @@ void Windows<Policy>::close_empty(ArenaOf& arena, Paging<Policy>* paging, std::u
       first = arena.windows[window].next_empty;
       arena.windows[window].queued = false;
     }
-    close(arena, window, paging, keep);
+    close(arena, window, paging, keep, most);
   }
 }
 
@@ -176,6 +177,7 @@ void Windows<Policy>::take_down(ArenaOf& arena, Paging<Policy>* paging) noexcept
     const Offset begin = arena.spans.begin_of(window);
     if (paging != nullptr) paging->take_down(arena, begin, begin + reservation.size);
     entry.in_use = false;
+    tell(EventKind::release, arena.shape.index, reservation);
     source_.put(entry.lease);
   }
 }

@@ -36,11 +36,18 @@ class Windows {
   // larger; otherwise as the arena's shape says, or smaller where the device has not so much, and not at all
   // when another thread has just opened one that does. Errors: as Backend::reserve; out_of_host_memory.
   [[nodiscard]] Result<void> open(ArenaOf& arena, RangeRequest need, bool exact) noexcept;
-  // Gives a window back if it is empty and its pages can be unbound; these go into the pool while it has
-  // fewer than `keep`. `paging` is null where there are no pages.
-  void close(ArenaOf& arena, std::uint32_t window, Paging<Policy>* paging, std::uint64_t keep) noexcept;
+  // Gives a window back if it is empty and its pages can be unbound, `most` of them, which becomes less by
+  // what was tried; these go into the pool while it has fewer than `keep`. `paging` is null where there are
+  // no pages.
+  void close(ArenaOf& arena, std::uint32_t window, Paging<Policy>* paging, std::uint64_t keep,
+             std::uint64_t& most) noexcept;
   // The same for all that look empty.
-  void close_empty(ArenaOf& arena, Paging<Policy>* paging, std::uint64_t keep) noexcept;
+  void close_empty(ArenaOf& arena, Paging<Policy>* paging, std::uint64_t keep, std::uint64_t& most) noexcept;
+  // The same at once and for good: an allocate fails, or needs the room.
+  void close_empty(ArenaOf& arena, Paging<Policy>* paging) noexcept {
+    std::uint64_t all = kUnlimited;
+    close_empty(arena, paging, 0, all);
+  }
   // Gives back all windows with whatever lives in them.
   void take_down(ArenaOf& arena, Paging<Policy>* paging) noexcept;
 

@@ -38,6 +38,7 @@ void PagePool::destroy(PhysicalId page) noexcept {
     held_.fetch_sub(1, std::memory_order_relaxed);
     return;
   }
+  refused_.fetch_add(1, std::memory_order_relaxed);
   // A lost device takes nothing back. Without room to remember it the page is lost with it, but stays
   // counted.
   (void)pool_one(page, kUnlimited);

@@ -149,6 +149,13 @@ void PageTable::end_bind(const PageBatch& batch, bool bound, Error error) noexce
   }
 }
 
+std::uint64_t PageTable::missing(Offset begin, Bytes size) const noexcept {
+  std::uint64_t count = 0;
+  for (std::uint32_t index = page_of(begin), last = last_page(begin, size); index <= last; ++index)
+    count += page(index).state != kBound ? 1U : 0U;
+  return count;
+}
+
 void PageTable::take_out(PageBatch& batch, std::uint32_t index) noexcept {
   Page& p = page(index);
   p.state = kUnbinding;
@@ -172,18 +179,19 @@ void PageTable::detach(PageBatch& batch, std::uint32_t most) noexcept {
   }
 }
 
-void PageTable::detach_range(PageBatch& batch, Offset& cursor, Offset end) noexcept {
-  detach_pages(batch, cursor, end, false);
+void PageTable::detach_range(PageBatch& batch, Offset& cursor, Offset end, std::uint32_t most) noexcept {
+  detach_pages(batch, cursor, end, std::min(most, PageBatch::kCapacity), false);
 }
 
 void PageTable::detach_all(PageBatch& batch, Offset& cursor, Offset end) noexcept {
-  detach_pages(batch, cursor, end, true);
+  detach_pages(batch, cursor, end, PageBatch::kCapacity, true);
 }
 
-void PageTable::detach_pages(PageBatch& batch, Offset& cursor, Offset end, bool touched_too) noexcept {
+void PageTable::detach_pages(PageBatch& batch, Offset& cursor, Offset end, std::uint32_t most,
+                             bool touched_too) noexcept {
   batch.count = 0;
   for (; cursor < end; cursor = align_down(cursor, Alignment{page_size()}) + page_size()) {
-    if (batch.count == PageBatch::kCapacity) return;
+    if (batch.count == most) return;
     const std::uint32_t index = page_of(cursor);
     if (chunks_[index >> chunk_bits_] == nullptr) continue;
     const Page& p = page(index);

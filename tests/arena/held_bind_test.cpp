@@ -73,8 +73,6 @@ TEST_F(HeldBind, T2_OthersGoOnAndAFailedBindRollsBackForAllWhoNeedThePage) {
     }
   });
   two.join();
-  while (!waiting)
-    std::this_thread::yield();
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
   EXPECT_TRUE(gate_.held());
   EXPECT_FALSE(binder || waiter);

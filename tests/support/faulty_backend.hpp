@@ -4,7 +4,6 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <optional>
 
 #include "vaspace/device/forwarding_backend.hpp"
 
@@ -32,12 +31,14 @@ class FaultyBackend : public ForwardingBackend {
  public:
   using ForwardingBackend::ForwardingBackend;
 
-  // The nth call of `kind` from now (1 is the next) answers `error`; with `forever` all after it too. Replaces
-  // what was asked for before.
-  void fail_at(Call kind, std::int64_t nth, Error error, bool forever = false) { arm(kind, nth, error, forever); }
+  // The nth call of `kind` from now (1 is the next) answers `error`; with `forever` all after it too.
+  // Replaces what was asked for before.
+  void fail_at(Call kind, std::int64_t nth, Error error, bool forever = false) {
+    arm(kind, nth, error, forever);
+  }
   // The same over calls of every kind.
   void fail_any_at(std::int64_t nth, Error error, bool forever = false) {
-    arm(std::nullopt, nth, error, forever);
+    arm(Call::count, nth, error, forever);
   }
   void stop_failing() { countdown_ = 0; }
 
@@ -103,7 +104,7 @@ class FaultyBackend : public ForwardingBackend {
 
  private:
   // Not to be called while calls are under way.
-  void arm(std::optional<Call> kind, std::int64_t nth, Error error, bool forever) {
+  void arm(Call kind, std::int64_t nth, Error error, bool forever) {
     kind_ = kind;
     error_ = error;
     forever_ = forever;
@@ -111,7 +112,7 @@ class FaultyBackend : public ForwardingBackend {
   }
   bool refuses(Call kind) noexcept {
     ++calls_[static_cast<std::size_t>(kind)];
-    if (countdown_ <= 0 || (kind_ && *kind_ != kind)) return false;
+    if (countdown_ <= 0 || (kind_ != kind && kind_ != Call::count)) return false;
     if (countdown_.fetch_sub(1) != 1) return false;
     if (forever_) countdown_ = 1;
     ++refused_;
@@ -121,7 +122,7 @@ class FaultyBackend : public ForwardingBackend {
   std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Call::count)> calls_{};
   std::atomic<std::uint64_t> refused_{0};
   std::atomic<std::int64_t> countdown_{0};
-  std::optional<Call> kind_;
+  Call kind_ = Call::count;  // count: any
   Error error_{};
   bool forever_ = false;
 };

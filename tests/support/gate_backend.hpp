@@ -9,8 +9,8 @@
 
 namespace vaspace::test {
 
-// Always true: between hold_next_bind() and open() at most one bind is inside the gate, the first that came; all
-// other calls, later binds too, pass.
+// Always true: between hold_next_bind() and open() at most one bind is inside the gate, the first that came;
+// all other calls, later binds too, pass.
 class GateBackend : public ForwardingBackend {
  public:
   using ForwardingBackend::ForwardingBackend;

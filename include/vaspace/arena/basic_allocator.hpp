@@ -51,8 +51,9 @@ class BasicAllocator {
 
   // Errors: unknown_address, interior_address.
   [[nodiscard]] Result<AllocationInfo> find(Address address) const noexcept;
-  // Whether a present reservation holds it, or the device has room for another one that would. The driver may
-  // still refuse to bind pages to it.
+  // Whether a present reservation holds it, or the device has room for another one that would, once what is
+  // unused is given back. The driver may still refuse to bind pages to it. Where reserving commits, a no may
+  // become a yes by flush().
   [[nodiscard]] bool can_allocate(const AllocationRequest& request) const noexcept;
 
   // A bounded step of giving back: empty pages above what is retained (ArenaConfig::retain), empty

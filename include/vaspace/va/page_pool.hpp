@@ -31,6 +31,9 @@ class PagePool {
     return pooled_count_.load(std::memory_order_relaxed);
   }
 
+  // Times that the device did not take a page back.
+  [[nodiscard]] std::uint64_t refused() const noexcept { return refused_.load(std::memory_order_relaxed); }
+
   // Fills `out`: all or none. Errors: as Backend::create_physical.
   [[nodiscard]] Result<void> take(Address near, std::span<PhysicalId> out) noexcept;
   // Pages that nothing is bound to any more go back: into the pool while it has fewer than `keep`, else to
@@ -48,9 +51,10 @@ class PagePool {
   std::uint32_t memory_type_;
   std::mutex mutex_;  // of pooled_
   HostArray<PhysicalId> pooled_;
-  // Both are only read as figures, by threads that learn nothing else from them: relaxed.
+  // All are only read as figures, by threads that learn nothing else from them: relaxed.
   std::atomic<std::uint64_t> pooled_count_{0};
   std::atomic<std::uint64_t> held_{0};
+  std::atomic<std::uint64_t> refused_{0};
 };
 
 }  // namespace vaspace

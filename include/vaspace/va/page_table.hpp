@@ -83,10 +83,15 @@ class PageTable {
   // Why the last bind failed that someone waited for.
   [[nodiscard]] Error last_error() const noexcept { return last_error_; }
 
+  // Pages of the range that are not bound.
+  [[nodiscard]] std::uint64_t missing(Offset begin, Bytes size) const noexcept;
+
   // Up to `most` empty pages are now `unbinding` and in `batch`; the longest empty first.
   void detach(PageBatch& batch, std::uint32_t most) noexcept;
-  // The same for the empty pages of [cursor, end), as many as a batch takes; `cursor` moves behind them.
-  void detach_range(PageBatch& batch, Offset& cursor, Offset end) noexcept;
+  // The same for the empty pages of [cursor, end), up to `most` and as many as a batch takes; `cursor` moves
+  // behind them.
+  void detach_range(PageBatch& batch, Offset& cursor, Offset end,
+                    std::uint32_t most = PageBatch::kCapacity) noexcept;
   // The same for all bound pages, touched or not: for an owner that ends.
   void detach_all(PageBatch& batch, Offset& cursor, Offset end) noexcept;
   // The batch's pages have been unbound (all of them), or have stayed bound.
@@ -145,7 +150,8 @@ class PageTable {
   [[nodiscard]] bool make_chunks(std::uint32_t first, std::uint32_t last) noexcept;
   void enqueue(std::uint32_t index) noexcept;
   void take_out(PageBatch& batch, std::uint32_t index) noexcept;
-  void detach_pages(PageBatch& batch, Offset& cursor, Offset end, bool touched_too) noexcept;
+  void detach_pages(PageBatch& batch, Offset& cursor, Offset end, std::uint32_t most,
+                    bool touched_too) noexcept;
 
   unsigned page_bits_;
   unsigned window_page_bits_;  // log2 of the pages of a window

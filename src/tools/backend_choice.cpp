@@ -1,0 +1,68 @@
+#include "backend_choice.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "vaspace/backends/cpu.hpp"
+#include "vaspace/device/address_backend.hpp"
+
+#include "failed.hpp"
+
+namespace vaspace::tools {
+
+namespace {
+
+// What the CPU backend offers, so that the two compare.
+constexpr std::array<Bytes, 2> kPageSizes{64_KiB, 2_MiB};
+
+template <class B>
+std::shared_ptr<Backend> owned(Result<HostObject<B>> backend, std::string_view name) {
+  if (!backend) {
+    throw Failed(fmt::format("cannot open the {} backend: {} ({})", name, to_string(backend.error().code),
+                             backend.error().native));
+  }
+  const HostDelete<B> give_back = backend->get_deleter();
+  return std::shared_ptr<Backend>(backend->release(),
+                                  [give_back](Backend* object) { give_back(static_cast<B*>(object)); });
+}
+
+std::shared_ptr<Backend> open_cpu(Bytes device_size) {
+  cpu::BackendConfig config;
+  config.physical_size = device_size;
+  config.page_sizes = kPageSizes;
+  return owned(cpu::Backend::create(config), "cpu");
+}
+
+std::shared_ptr<Backend> open_address(Bytes device_size) {
+  AddressBackendConfig config;
+  config.physical_size = device_size;
+  config.page_sizes = kPageSizes;
+  return owned(AddressBackend::create(config), "address");
+}
+
+std::shared_ptr<Backend> open_by_name(std::string_view name, Bytes device_size) {
+  if (name == "cpu") return open_cpu(device_size);
+  if (name == "address") return open_address(device_size);
+  throw Failed(fmt::format("this vaspace was built without the {} backend", name));
+}
+
+}  // namespace
+
+bool is_backend_name(std::string_view name) {
+  return std::find(kBackendNames.begin(), kBackendNames.end(), name) != kBackendNames.end();
+}
+
+bool is_built_in(std::string_view backend) {
+  return backend == "cpu" || backend == "address";
+}
+
+OpenBackend open_backend(std::string_view name, std::string_view device, Bytes device_size) {
+  OpenBackend open{.backend = open_by_name(name, device_size), .counting = nullptr};
+  if (!device.empty() && device != open.device_name())
+    throw Failed(
+        fmt::format("the {} backend has no device \"{}\", only \"{}\"", name, device, open.device_name()));
+  open.counting = std::make_unique<CountingBackend>(*open.backend);
+  return open;
+}
+
+}  // namespace vaspace::tools

@@ -1,0 +1,67 @@
+#include "bench/bench.hpp"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fmt/format.h>
+#include <memory>
+
+#include "bench/compare.hpp"
+#include "bench/measure.hpp"
+#include "bench/options.hpp"
+#include "bench/results_json.hpp"
+#include "bench/suite.hpp"
+#include "failed.hpp"
+#include "json_file.hpp"
+#include "progress.hpp"
+
+namespace vaspace::tools {
+
+namespace {
+
+// Known before minutes of measuring, not after.
+void check_writable(const std::string& path) {
+  std::FILE* file = std::fopen(path.c_str(), "ae");
+  if (file == nullptr) throw Failed(fmt::format("{}: cannot write it: {}", path, std::strerror(errno)));
+  std::fclose(file);
+}
+
+int measure_all(const bench::Options& options) {
+  if (!options.json.empty()) check_writable(options.json);
+  Progress progress;
+  const bench::Watcher watcher{.step = [&](const std::string& part, unsigned done,
+                                           unsigned total) { progress.show(part, done, total); },
+                               .table =
+                                   [&](const std::string& text) {
+                                     progress.clear();
+                                     fmt::print("{}", text);
+                                     std::fflush(stdout);
+                                   }};
+  const bench::BenchResults results = bench::run_suite(options, watcher);
+  if (!options.json.empty()) write_json(options.json, bench::json_of(results));
+  return 0;
+}
+
+int bench_command(const bench::Arguments& arguments) {
+  const bench::Options options = bench::understand(arguments);
+  if (!options.count.empty()) {
+    fmt::print("{} pairs\n", bench::run_to_count(options.count));
+    return 0;
+  }
+  if (options.old_file.empty()) return measure_all(options);
+  const nlohmann::json before = bench::read_json(options.old_file);
+  const nlohmann::json after = bench::read_json(options.new_file);
+  fmt::print("{}", bench::compare(options.old_file, before, options.new_file, after));
+  return 0;
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Command& chosen) {
+  auto arguments = std::make_shared<bench::Arguments>();
+  CLI::App* command = app.add_subcommand("bench", "Measure the allocators against the limits");
+  bench::declare(*command, *arguments);
+  command->callback([arguments, &chosen] { chosen = [arguments] { return bench_command(*arguments); }; });
+}
+
+}  // namespace vaspace::tools

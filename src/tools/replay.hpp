@@ -1,0 +1,11 @@
+// `vaspace replay`.
+#pragma once
+
+#include "command.hpp"
+
+namespace vaspace::tools {
+
+// Adds the subcommand; `chosen` becomes what it does once the command line names it.
+void add_replay(CLI::App& app, Command& chosen);
+
+}  // namespace vaspace::tools

@@ -1,0 +1,464 @@
+#include "vaspace/va/page_table.hpp"
+
+#include <gtest/gtest.h>
+#include <vector>
+
+#include "support/host.hpp"
+#include "support/va_pages.hpp"
+
+namespace vaspace {
+namespace {
+
+using test::PageRows;
+using test::TestHost;
+using Touch = PageTable::Touch;
+using Step = PageTable::Step;
+
+constexpr Bytes kPage = 64_KiB;
+
+// One table of a few windows of 256 pages.
+class PageTableTest : public testing::Test {
+ protected:
+  static constexpr Bytes kWindow = kPage * 256;
+  static constexpr Address kHome{1ULL << 40U};
+
+  void SetUp() override { ASSERT_TRUE(table_.add_window(0, kHome, kWindow)); }
+  void TearDown() override {
+    if (!damaged_) {
+      EXPECT_EQ(problem(), "");
+    }
+  }
+
+  [[nodiscard]] std::string problem() const {
+    const char* wrong = table_.validate();
+    return wrong == nullptr ? "" : wrong;
+  }
+  [[nodiscard]] static Offset at(std::uint64_t page) { return Offset{page * kPage.value}; }
+  [[nodiscard]] Touch touch(std::uint64_t page, std::uint64_t pages = 1) {
+    return table_.touch(at(page), kPage * pages);
+  }
+  void release(std::uint64_t page, std::uint64_t pages = 1) { table_.release(at(page), kPage * pages); }
+  [[nodiscard]] Step begin(std::uint64_t page, std::uint64_t pages = 1) {
+    return table_.begin_bind(at(page), kPage * pages, batch_, waited_);
+  }
+  void end(bool bound, Error error = {}) {
+    rows_.fill(batch_);
+    table_.end_bind(batch_, bound, error);
+  }
+  // Touched and bound.
+  void settle(std::uint64_t page, std::uint64_t pages = 1) {
+    (void)touch(page, pages);
+    while (begin(page, pages) == Step::bind)
+      end(true);
+  }
+  [[nodiscard]] std::vector<std::uint32_t> pages() const { return PageRows::of(batch_); }
+
+  TestHost host_;
+  PageTable table_{kPage, kWindow, host_.allocator()};
+  PageBatch batch_;
+  PageRows rows_;
+  bool waited_ = false;
+  bool damaged_ = false;
+};
+
+TEST_F(PageTableTest, ARangeTouchesEveryPageThatItReachesInto) {
+  EXPECT_EQ(table_.touch(at(2) + kPage - 1_B, 2_B), Touch::commit);
+  ASSERT_EQ(table_.begin_bind(at(2), kPage * 2, batch_, waited_), Step::bind);
+  EXPECT_EQ(pages(), (std::vector<std::uint32_t>{2, 3}));
+  EXPECT_EQ(batch_.addresses[0], kHome + kPage * 2);
+  EXPECT_EQ(batch_.addresses[1], kHome + kPage * 3);
+}
+
+TEST_F(PageTableTest, APageIsBoundOnceAndReadyForTheSecondRange) {
+  settle(4);
+  EXPECT_EQ(table_.bound(), 1U);
+  EXPECT_EQ(table_.window_bound(0), 1U);
+  EXPECT_EQ(touch(4), Touch::ready);
+  EXPECT_EQ(begin(4), Step::done);
+  release(4);
+  EXPECT_EQ(table_.empty(), 0U) << "one range still touches it";
+  release(4);
+  EXPECT_EQ(table_.empty(), 1U);
+  EXPECT_EQ(table_.bound(), 1U) << "release gives nothing back";
+}
+
+TEST_F(PageTableTest, AnEmptyPageIsReadyAgain) {
+  settle(7);
+  release(7);
+  ASSERT_EQ(table_.empty(), 1U);
+  EXPECT_EQ(touch(7), Touch::ready);
+  EXPECT_EQ(table_.empty(), 0U);
+}
+
+TEST_F(PageTableTest, OnlyWhatIsMissingIsBound) {
+  settle(1);
+  settle(3);
+  EXPECT_EQ(touch(0, 5), Touch::commit);
+  ASSERT_EQ(begin(0, 5), Step::bind);
+  EXPECT_EQ(pages(), (std::vector<std::uint32_t>{0, 2, 4}));
+  end(true);
+  EXPECT_EQ(begin(0, 5), Step::done);
+}
+
+TEST_F(PageTableTest, BatchesHoldSixtyFourPages) {
+  static_assert(PageBatch::kCapacity == 64);
+  EXPECT_EQ(touch(10, 150), Touch::commit);
+  for (const std::uint32_t count : {64U, 64U, 22U}) {
+    ASSERT_EQ(begin(10, 150), Step::bind);
+    EXPECT_EQ(batch_.count, count);
+    EXPECT_EQ(problem(), "");
+    end(true);
+  }
+  EXPECT_EQ(begin(10, 150), Step::done);
+  EXPECT_EQ(table_.bound(), 150U);
+}
+
+// T2: a page in another's hands is waited for, and nothing else is.
+TEST_F(PageTableTest, T2_WhoNeedsAPageInOthersHandsBindsTheRestFirstAndThenWaits) {
+  (void)touch(5);
+  ASSERT_EQ(begin(5), Step::bind);
+  PageBatch theirs = batch_;
+  (void)touch(4, 3);
+  ASSERT_EQ(begin(4, 3), Step::bind) << "pages 4 and 6 are nobody's";
+  EXPECT_EQ(pages(), (std::vector<std::uint32_t>{4, 6}));
+  EXPECT_FALSE(waited_);
+  end(true);
+  ASSERT_EQ(begin(4, 3), Step::wait);
+  EXPECT_TRUE(waited_);
+  rows_.fill(theirs);
+  table_.end_bind(theirs, true, {});
+  EXPECT_EQ(begin(4, 3), Step::done);
+}
+
+// R7, T2: who waited sees why the bind failed; who comes later tries again.
+TEST_F(PageTableTest, R7_T2_AFailedBindIsSeenByThoseWhoWaitedForIt) {
+  (void)touch(5);
+  ASSERT_EQ(begin(5), Step::bind);
+  const PageBatch theirs = batch_;
+  (void)touch(5);
+  bool we_waited = false;
+  ASSERT_EQ(table_.begin_bind(at(5), kPage, batch_, we_waited), Step::wait);
+  const Error why{ErrorCode::out_of_device_memory, -3};
+  table_.end_bind(theirs, false, why);
+  EXPECT_EQ(table_.begin_bind(at(5), kPage, batch_, we_waited), Step::failed);
+  EXPECT_EQ(table_.last_error(), why);
+  EXPECT_EQ(table_.window_bound(0), 0U);
+  (void)touch(5);
+  bool later_waited = false;
+  EXPECT_EQ(table_.begin_bind(at(5), kPage, batch_, later_waited), Step::bind);
+  end(false, why);
+  release(5);
+  release(5);
+  release(5);
+}
+
+TEST_F(PageTableTest, R7_AWaiterThatGivesUpLetsGoOfWhatItHasJustTaken) {
+  (void)touch(8);
+  ASSERT_EQ(begin(8), Step::bind);
+  const PageBatch theirs = batch_;
+  (void)touch(8);
+  bool we_waited = false;
+  ASSERT_EQ(table_.begin_bind(at(8), kPage, batch_, we_waited), Step::wait);
+  table_.end_bind(theirs, false, {ErrorCode::driver_error, 1});
+  (void)touch(7);  // unbound too, and before the page that failed
+  EXPECT_EQ(table_.begin_bind(at(7), kPage * 2, batch_, we_waited), Step::failed);
+  EXPECT_EQ(problem(), "");
+  EXPECT_EQ(table_.window_bound(0), 0U) << "page 7 is in nobody's hands";
+  release(8);
+  release(7, 2);
+}
+
+TEST_F(PageTableTest, AFailedBindThatNobodyWaitedForIsForgotten) {
+  (void)touch(9);
+  ASSERT_EQ(begin(9), Step::bind);
+  end(false, {ErrorCode::driver_error, 1});
+  waited_ = true;
+  EXPECT_EQ(begin(9), Step::bind) << "no second range touches the page: nobody can have waited";
+  end(true);
+}
+
+TEST_F(PageTableTest, TheLongestEmptyIsDetachedFirst) {
+  for (const std::uint64_t page : {3U, 1U, 2U})
+    settle(page);
+  for (const std::uint64_t page : {2U, 3U, 1U})
+    release(page);
+  EXPECT_EQ(table_.empty(), 3U);
+  table_.detach(batch_, 2);
+  EXPECT_EQ(pages(), (std::vector<std::uint32_t>{2, 3}));
+  EXPECT_EQ(table_.empty(), 1U);
+  EXPECT_EQ(table_.bound(), 3U) << "still bound until the unbind is done (V27)";
+  table_.end_unbind(batch_, true);
+  EXPECT_EQ(table_.bound(), 1U);
+  table_.detach(batch_, 64);
+  EXPECT_EQ(pages(), (std::vector<std::uint32_t>{1}));
+  table_.end_unbind(batch_, true);
+  EXPECT_EQ(table_.window_bound(0), 0U);
+}
+
+TEST_F(PageTableTest, WhatIsTouchedAgainIsNotDetached) {
+  settle(1);
+  settle(2);
+  release(1);
+  release(2);
+  EXPECT_EQ(touch(1), Touch::ready);
+  table_.detach(batch_, 64);
+  EXPECT_EQ(pages(), (std::vector<std::uint32_t>{2}));
+  table_.end_unbind(batch_, true);
+  release(1);
+  table_.detach(batch_, 64);
+  EXPECT_EQ(pages(), (std::vector<std::uint32_t>{1})) << "in the queue once more";
+  table_.end_unbind(batch_, true);
+}
+
+TEST_F(PageTableTest, DetachTakesNoMoreThanABatch) {
+  settle(0, 100);
+  release(0, 100);
+  table_.detach(batch_, 1000);
+  EXPECT_EQ(batch_.count, PageBatch::kCapacity);
+  table_.end_unbind(batch_, true);
+  table_.detach(batch_, 1000);
+  EXPECT_EQ(batch_.count, 36U);
+  table_.end_unbind(batch_, true);
+}
+
+// R7: what the driver does not take back stays bound, counted and queued, behind the others.
+TEST_F(PageTableTest, R7_ARefusedUnbindIsQueuedAgain) {
+  settle(1);
+  settle(2);
+  release(1);
+  release(2);
+  table_.detach(batch_, 1);
+  ASSERT_EQ(pages(), (std::vector<std::uint32_t>{1}));
+  table_.end_unbind(batch_, false);
+  EXPECT_EQ(table_.empty(), 2U);
+  EXPECT_EQ(table_.bound(), 2U);
+  EXPECT_EQ(problem(), "");
+  table_.detach(batch_, 64);
+  EXPECT_EQ(pages(), (std::vector<std::uint32_t>{2, 1}));
+  table_.end_unbind(batch_, true);
+}
+
+// T2: a page that is just being unbound is waited for, whether the unbind succeeds or not.
+TEST_F(PageTableTest, T2_APageThatIsBeingUnboundIsWaitedFor) {
+  for (const bool unbound : {true, false}) {
+    settle(6);
+    release(6);
+    table_.detach(batch_, 1);
+    const PageBatch theirs = batch_;
+    EXPECT_EQ(touch(6), Touch::commit);
+    waited_ = false;
+    ASSERT_EQ(begin(6), Step::wait);
+    table_.end_unbind(theirs, unbound);
+    EXPECT_EQ(table_.empty(), 0U) << "it is touched";
+    EXPECT_EQ(problem(), "");
+    EXPECT_EQ(begin(6), unbound ? Step::bind : Step::done);
+    if (unbound) end(true);
+    release(6);
+  }
+}
+
+TEST_F(PageTableTest, DetachRangeTakesTheEmptyPagesOfARange) {
+  settle(0, 10);
+  release(0, 10);
+  (void)touch(4);
+  Offset cursor = at(2) + 5_B;  // begins inside page 2
+  table_.detach_range(batch_, cursor, at(7));
+  EXPECT_EQ(pages(), (std::vector<std::uint32_t>{2, 3, 5, 6}));
+  EXPECT_GE(cursor, at(7));
+  table_.end_unbind(batch_, true);
+  EXPECT_EQ(table_.bound(), 6U);
+  release(4);
+}
+
+TEST_F(PageTableTest, DetachRangeGoesOnWhereItStopped) {
+  settle(0, 150);
+  release(0, 150);
+  Offset cursor = at(0);
+  std::uint32_t sum = 0;
+  while (cursor < at(150)) {
+    table_.detach_range(batch_, cursor, at(150));
+    sum += batch_.count;
+    table_.end_unbind(batch_, true);
+  }
+  EXPECT_EQ(sum, 150U);
+  EXPECT_EQ(table_.bound(), 0U);
+}
+
+TEST_F(PageTableTest, DetachAllTakesTouchedPagesToo) {
+  settle(1, 3);
+  release(2);
+  Offset cursor = at(0);
+  table_.detach_all(batch_, cursor, at(256));
+  EXPECT_EQ(pages(), (std::vector<std::uint32_t>{1, 2, 3}));
+  table_.end_unbind(batch_, true);
+  EXPECT_EQ(table_.bound(), 0U);
+  EXPECT_EQ(table_.empty(), 0U);
+}
+
+TEST_F(PageTableTest, WindowsHaveAddressesOfTheirOwn) {
+  const Address low{1ULL << 30U};
+  ASSERT_TRUE(table_.add_window(3, low, kPage * 8));
+  EXPECT_EQ(table_.window_begin(3), Offset{kWindow.value * 3});
+  EXPECT_EQ(table_.window_end(3), table_.window_begin(3) + kPage * 8);
+  EXPECT_EQ(touch(3 * 256 + 7), Touch::commit);
+  ASSERT_EQ(begin(3 * 256 + 7), Step::bind);
+  EXPECT_EQ(batch_.addresses[0], low + kPage * 7);
+  end(true);
+  EXPECT_EQ(table_.window_bound(3), 1U);
+  EXPECT_EQ(table_.window_bound(0), 0U);
+}
+
+TEST_F(PageTableTest, AWindowIsUsedAgainAtAnotherAddress) {
+  settle(256 * 1 - 1);
+  ASSERT_TRUE(table_.add_window(1, Address{1ULL << 33U}, kWindow));
+  settle(256);
+  release(256);
+  table_.detach(batch_, 64);
+  table_.end_unbind(batch_, true);
+  ASSERT_EQ(table_.window_bound(1), 0U);
+  table_.remove_window(1);
+  EXPECT_EQ(problem(), "");
+  ASSERT_TRUE(table_.add_window(1, Address{1ULL << 35U}, kPage * 2));
+  EXPECT_EQ(touch(256), Touch::commit);
+  ASSERT_EQ(begin(256), Step::bind);
+  EXPECT_EQ(batch_.addresses[0], Address{1ULL << 35U});
+  end(true);
+}
+
+TEST(PageTableLargeTest, PageNumbersAbove28BitsAreQueuedAsTheyAre) {
+  TestHost host;
+  const Bytes window{1ULL << 40U};  // 2^24 pages of 64 KiB
+  PageTable table(kPage, window, host.allocator());
+  PageRows rows;
+  const auto at = [&](std::uint32_t w) { return table.window_begin(w); };
+  for (const std::uint32_t w : {1U, 17U, 33U}) {
+    ASSERT_TRUE(table.add_window(w, Address{(w + 1) * window.value}, window));
+    ASSERT_EQ(table.touch(at(w), 1_B), Touch::commit);
+    PageBatch batch;
+    bool waited = false;
+    ASSERT_EQ(table.begin_bind(at(w), 1_B, batch, waited), Step::bind);
+    rows.fill(batch);
+    table.end_bind(batch, true, {});
+  }
+  for (const std::uint32_t w : {1U, 17U, 33U})
+    table.release(at(w), 1_B);
+  PageBatch batch;
+  table.detach(batch, 64);
+  EXPECT_EQ(batch.count, 3U);
+  EXPECT_EQ(batch.addresses[2], Address{34 * window.value});
+  table.end_unbind(batch, true);
+  EXPECT_EQ(table.bound(), 0U);
+}
+
+TEST(PageTableLargeTest, R8_AWindowWhosePagesNoNumberCanNameIsRefused) {
+  TestHost host;
+  PageTable table(kPage, Bytes{1ULL << 40U}, host.allocator());
+  EXPECT_FALSE(table.add_window(255, Address{1ULL << 50U}, Bytes{1ULL << 40U}));
+  EXPECT_FALSE(table.add_window(~std::uint32_t{0}, Address{1ULL << 50U}, Bytes{1ULL << 40U}));
+  EXPECT_EQ(host.requests(), 0);
+  EXPECT_EQ(table.validate(), nullptr);
+}
+
+// R7: at every request for host memory, a refusal changes nothing, and the next try succeeds.
+TEST(PageTableHostTest, R7_HostFailureAtEveryRequestChangesNothing) {
+  int refused = 0;
+  for (int nth = 1; nth < 50; ++nth) {
+    TestHost host;
+    host.fail_at(nth);
+    {
+      PageTable table(kPage, kPage * 4096, host.allocator());
+      const auto windows = [&] { return table.add_window(2, Address{1ULL << 40U}, kPage * 4096); };
+      if (!windows()) {
+        ++refused;
+        EXPECT_EQ(table.validate(), nullptr);
+        ASSERT_TRUE(windows());
+      }
+      const Offset begin = table.window_begin(2) + kPage * 1000;
+      const Bytes size = kPage * 2000;  // three chunks
+      if (table.touch(begin, size) == Touch::no_host) {
+        ++refused;
+        EXPECT_EQ(table.validate(), nullptr);
+        EXPECT_EQ(table.empty(), 0U);
+        ASSERT_EQ(table.touch(begin, size), Touch::commit);
+      }
+      table.release(begin, size);
+      EXPECT_EQ(table.validate(), nullptr);
+    }
+    EXPECT_EQ(host.bytes(), 0);
+    if (host.requests() < nth) break;
+  }
+  EXPECT_GE(refused, 4) << "chunks, windows, and three chunks of pages";
+}
+
+// R7: neither release nor detach nor their kind asks for host memory.
+TEST_F(PageTableTest, R7_OnlyTouchAndWindowsAskForHostMemory) {
+  (void)touch(0, 100);
+  const std::int64_t before = host_.requests();
+  while (begin(0, 100) == Step::bind)
+    end(true);
+  release(0, 100);
+  Offset cursor = at(0);
+  table_.detach_range(batch_, cursor, at(50));
+  table_.end_unbind(batch_, true);
+  table_.detach(batch_, 64);
+  table_.end_unbind(batch_, true);
+  EXPECT_EQ(touch(0, 100), Touch::commit) << "the chunk is there";
+  release(0, 100);
+  EXPECT_EQ(host_.requests(), before);
+}
+
+// validate() finds each kind of damage. What damages is a call that breaks its contract.
+class PageTableDamage : public PageTableTest {
+ protected:
+  void SetUp() override {
+    PageTableTest::SetUp();
+    damaged_ = true;
+  }
+};
+
+TEST_F(PageTableDamage, ABoundPageWithoutMemoryIsFound) {
+  (void)touch(1);
+  (void)begin(1);
+  table_.end_bind(batch_, true, {});  // never filled
+  EXPECT_EQ(problem(), "a bound page has no physical memory");
+}
+
+TEST_F(PageTableDamage, AnUnboundPageWithMemoryIsFound) {
+  (void)touch(1);
+  (void)begin(1);
+  end(true);
+  table_.end_bind(batch_, false, {});
+  EXPECT_EQ(problem(), "an unbound page has physical memory");
+}
+
+TEST_F(PageTableDamage, AnEmptyPageOutsideTheQueueIsFound) {
+  (void)touch(1);
+  (void)begin(1);
+  release(1);  // while it is in hand
+  end(true);
+  EXPECT_EQ(problem(), "an empty page is not in the queue");
+}
+
+TEST_F(PageTableDamage, AMiscountedWindowIsFound) {
+  settle(1);
+  ASSERT_TRUE(table_.add_window(0, kHome, kWindow));  // a second time
+  EXPECT_EQ(problem(), "a window's bound pages are miscounted");
+}
+
+TEST_F(PageTableDamage, MiscountedBoundPagesAreFound) {
+  settle(1);
+  table_.remove_window(0);  // with a bound page in it
+  EXPECT_EQ(problem(), "bound pages are miscounted");
+}
+
+TEST_F(PageTableDamage, MiscountedEmptyPagesAreFound) {
+  settle(1);
+  release(1);
+  table_.detach(batch_, 1);
+  table_.end_unbind(batch_, false);
+  table_.end_unbind(batch_, false);  // a second time
+  EXPECT_EQ(problem(), "empty pages are miscounted");
+}
+
+}  // namespace
+}  // namespace vaspace
