@@ -24,6 +24,13 @@ struct ArenaShape {
   Alignment base_alignment{};  // of every window's address; what asks for more gets a reservation of its own
 };
 
+// A range that is placed but not handed out yet: its pages are being bound. It lives on the stack of whoever
+// is allocating it.
+struct UnderWay {
+  Offset offset{};
+  UnderWay* next = nullptr;
+};
+
 template <class Policy>
 struct Arena {
   static constexpr std::uint32_t kNoWindow = ~std::uint32_t{0};
@@ -55,6 +62,24 @@ struct Arena {
     return window;
   }
 
+  void begin(UnderWay& range, Offset offset) noexcept {
+    range = {offset, under_way};
+    under_way = &range;
+  }
+  void end(const UnderWay& range) noexcept {
+    UnderWay** link = &under_way;
+    while (*link != &range)
+      link = &(*link)->next;
+    *link = range.next;
+  }
+  // Whether nobody holds the range at `offset` yet, so that nobody can free it.
+  [[nodiscard]] bool is_under_way(Offset offset) const noexcept {
+    for (const UnderWay* range = under_way; range != nullptr; range = range->next) {
+      if (range->offset == offset) return true;
+    }
+    return false;
+  }
+
   ArenaShape shape;
   typename Policy::Mutex growing;      // one opener of windows at a time
   typename Policy::Mutex mutex;        // of what follows
@@ -63,6 +88,7 @@ struct Arena {
   std::optional<PageTable> pages;
   NoteTable notes;
   HostArray<Window> windows;
+  UnderWay* under_way = nullptr;
   std::uint32_t first_empty = kNoWindow;
   Bytes next_cut = ReservationSource::kCut;  // size of the next window, where they are cut out of blocks
   std::uint64_t count = 0;

@@ -106,6 +106,7 @@ Result<void> AllocatorCore<Policy>::try_free(const Allocation& allocation) noexc
   if (!range) return fail(range.error());
   // A handle of an allocator with the same history names another address.
   if (arena.spans.address_of(range->offset) != allocation.address) return fail(ErrorCode::unknown_handle);
+  if (arena.is_under_way(range->offset)) return fail(ErrorCode::unknown_handle);
   return take_back(arena, k, *range);
 }
 
@@ -124,6 +125,7 @@ Result<void> AllocatorCore<Policy>::at(Address address, Use&& use) noexcept {
     return fail(ErrorCode::unknown_address);
   const Result<Range> range = arena.spans.find_at(arena.spans.offset_of(place->window, address));
   if (!range) return fail(range.error());
+  if (arena.is_under_way(range->offset)) return fail(ErrorCode::unknown_address);
   return use(arena, place->arena, *range);
 }
 

@@ -6,7 +6,8 @@
 //                    v
 //                 Windows::open, again
 //
-// Lock order: Arena::growing, Arena::mutex, the tracker's. Two arenas' locks are never held together.
+// Lock order: Arena::growing, Arena::mutex, the tracker's. Two arenas' locks are never held together but by
+// report(), which takes all of them in order.
 #pragma once
 
 #include <array>
@@ -76,17 +77,22 @@ class AllocatorCore {
 
   [[nodiscard]] std::uint32_t choose(const AllocationRequest& request) const noexcept;
   [[nodiscard]] Result<Allocation> allocate_slow(std::uint32_t k, const AllocationRequest& request) noexcept;
-  [[nodiscard]] Result<Placed> place(std::uint32_t k, const AllocationRequest& request) noexcept;
-  [[nodiscard]] Result<Placed> place_alone(const AllocationRequest& request) noexcept;
-  [[nodiscard]] Result<Placed> place_elsewhere(std::uint32_t k, const AllocationRequest& request) noexcept;
+  [[nodiscard]] Result<Placed> place(std::uint32_t k, const AllocationRequest& request,
+                                     UnderWay& under_way) noexcept;
+  [[nodiscard]] Result<Placed> place_alone(const AllocationRequest& request, UnderWay& under_way) noexcept;
+  [[nodiscard]] Result<Placed> place_elsewhere(std::uint32_t k, const AllocationRequest& request,
+                                               UnderWay& under_way) noexcept;
   // Whether a request of another size class may go to this arena.
   [[nodiscard]] bool serves_others(std::uint32_t k, const AllocationRequest& request) const noexcept {
     return !arenas_[k]->spans.is_slab() && request.alignment <= arenas_[k]->shape.base_alignment;
   }
-  [[nodiscard]] Result<Placed> place_in(std::uint32_t k, const AllocationRequest& request) noexcept;
+  [[nodiscard]] Result<Placed> place_in(std::uint32_t k, const AllocationRequest& request,
+                                        UnderWay& under_way) noexcept;
+  [[nodiscard]] Result<Placed> equip(ArenaOf& arena, std::uint32_t k, const Result<Range>& range,
+                                     const AllocationRequest& request, UnderWay& under_way) noexcept;
   [[nodiscard]] Result<void> commit(const Placed& placed) noexcept;
   void pool_retained(ArenaOf& arena, const Range& range) noexcept;
-  void take_apart(const Placed& placed) noexcept;
+  void take_apart(const Placed& placed, const UnderWay& under_way) noexcept;
   [[nodiscard]] Allocation publish(ArenaOf& arena, std::uint32_t k, const Range& range,
                                    const AllocationRequest& request) noexcept;
   [[nodiscard]] tl::unexpected<Error> refuse(std::uint32_t k, const AllocationRequest& request,

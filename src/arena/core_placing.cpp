@@ -11,7 +11,9 @@ Result<Allocation> AllocatorCore<Policy>::allocate_slow(std::uint32_t k,
                                                         const AllocationRequest& request) noexcept {
   Note note(config_.common.host);
   if (!note.set(request.name, request.user_data)) return refuse(k, request, {ErrorCode::out_of_host_memory});
-  const Result<Placed> placed = k == class_count_ ? place_alone(request) : place(k, request);
+  UnderWay under_way;
+  const Result<Placed> placed =
+      k == class_count_ ? place_alone(request, under_way) : place(k, request, under_way);
   if (!placed) {
     // A window may have been opened, and a block to cut it out of, that are of no use now.
     if (!config_.fixed) windows_.close_empty(*arenas_[k], paging());
@@ -19,22 +21,30 @@ Result<Allocation> AllocatorCore<Policy>::allocate_slow(std::uint32_t k,
     return refuse(k, request, placed.error());
   }
   if (Result<void> committed = commit(*placed); !committed) {
-    take_apart(*placed);
+    take_apart(*placed, under_way);
     return refuse(k, request, committed.error());
   }
   ArenaOf& arena = *arenas_[placed->arena];
   const Lock lock(arena.mutex);
+  arena.end(under_way);
   arena.notes.put(placed->range.id.index, std::move(note));
   return publish(arena, placed->arena, placed->range, request);
 }
 
 // A range in arena `k` as it is, with room for a note and its pages touched.
 template <class Policy>
-auto AllocatorCore<Policy>::place_in(std::uint32_t k, const AllocationRequest& request) noexcept
-    -> Result<Placed> {
+auto AllocatorCore<Policy>::place_in(std::uint32_t k, const AllocationRequest& request,
+                                     UnderWay& under_way) noexcept -> Result<Placed> {
   ArenaOf& arena = *arenas_[k];
   const Lock lock(arena.mutex);
-  const Result<Range> range = arena.spans.allocate({request.size, request.alignment});
+  return equip(arena, k, arena.spans.allocate({request.size, request.alignment}), request, under_way);
+}
+
+// The arena's lock is held.
+template <class Policy>
+auto AllocatorCore<Policy>::equip(ArenaOf& arena, std::uint32_t k, const Result<Range>& range,
+                                  const AllocationRequest& request, UnderWay& under_way) noexcept
+    -> Result<Placed> {
   if (!range) return fail(range.error());
   const bool plain = request.name.empty() && request.user_data == 0;
   const bool noted = plain || arena.notes.prepare(range->id.index);
@@ -44,20 +54,21 @@ auto AllocatorCore<Policy>::place_in(std::uint32_t k, const AllocationRequest& r
     if (freed->span_empty && !config_.fixed) arena.queue_window(arena.spans.window_of(range->offset));
     return fail(ErrorCode::out_of_host_memory);
   }
+  arena.begin(under_way, range->offset);
   return Placed{k, *range};
 }
 
 template <class Policy>
-auto AllocatorCore<Policy>::place(std::uint32_t k, const AllocationRequest& request) noexcept
-    -> Result<Placed> {
+auto AllocatorCore<Policy>::place(std::uint32_t k, const AllocationRequest& request,
+                                  UnderWay& under_way) noexcept -> Result<Placed> {
   bool flushed = false;
   for (;;) {
-    Result<Placed> placed = place_in(k, request);
+    Result<Placed> placed = place_in(k, request, under_way);
     if (placed || placed.error().code != ErrorCode::out_of_space || config_.fixed) return placed;
-    const Result<void> opened = windows_.open(*arenas_[k], {request.size, request.alignment}, false);
+    const Result<void> opened = windows_.open(*arenas_[k], {request.size, request.alignment});
     if (opened) continue;
     if (flushed) {
-      placed = place_elsewhere(k, request);
+      placed = place_elsewhere(k, request, under_way);
       return placed ? placed : Result<Placed>(fail(opened.error()));
     }
     flush();
@@ -67,41 +78,30 @@ auto AllocatorCore<Policy>::place(std::uint32_t k, const AllocationRequest& requ
 
 // The device gives no more: whatever object arena still has a hole that holds it.
 template <class Policy>
-auto AllocatorCore<Policy>::place_elsewhere(std::uint32_t k, const AllocationRequest& request) noexcept
-    -> Result<Placed> {
+auto AllocatorCore<Policy>::place_elsewhere(std::uint32_t k, const AllocationRequest& request,
+                                            UnderWay& under_way) noexcept -> Result<Placed> {
   for (std::uint32_t other = 0; other < class_count_; ++other) {
     if (other == k || !serves_others(other, request)) continue;
-    if (Result<Placed> placed = place_in(other, request); placed) return placed;
+    if (Result<Placed> placed = place_in(other, request, under_way); placed) return placed;
   }
   return fail(ErrorCode::out_of_space);
 }
 
-// A reservation of its own. All others of this arena are full, as each was made for what lives in it, or
-// empty and about to be given back.
+// A reservation of its own, taken whole.
 template <class Policy>
-auto AllocatorCore<Policy>::place_alone(const AllocationRequest& request) noexcept -> Result<Placed> {
-  constexpr int kTries = 4;  // another thread may take the window that this one has opened
+auto AllocatorCore<Policy>::place_alone(const AllocationRequest& request, UnderWay& under_way) noexcept
+    -> Result<Placed> {
   ArenaOf& arena = *arenas_[class_count_];
-  const AllocationRequest plain{request.size, {}, request.name, request.user_data};
-  Result<Placed> placed = fail(ErrorCode::out_of_space);
-  for (int attempt = 0; attempt < kTries; ++attempt) {
-    windows_.close_empty(arena, paging());
-    Result<void> opened = windows_.open(arena, {request.size, request.alignment}, true);
-    if (!opened) {
-      flush();
-      opened = windows_.open(arena, {request.size, request.alignment}, true);
-    }
-    if (!opened) return fail(opened.error());
-    placed = place_in(class_count_, plain);
-    if (!placed) continue;
-    const Lock lock(arena.mutex);
-    if (is_aligned(arena.spans.address_of(placed->range.offset), request.alignment)) return placed;
-    if (arena.pages) arena.pages->release(placed->range.offset, placed->range.size);
-    (void)arena.spans.release(placed->range.id);
-    arena.queue_window(arena.spans.window_of(placed->range.offset));
-    placed = fail(ErrorCode::out_of_space);
+  Result<std::uint32_t> window = windows_.open_exact(arena, {request.size, request.alignment});
+  if (!window) {
+    flush();
+    window = windows_.open_exact(arena, {request.size, request.alignment});
   }
-  return placed;
+  if (!window) return fail(window.error());
+  const Lock lock(arena.mutex);
+  const Result<Range> range = arena.spans.take_window(*window, request.size);
+  if (!range) arena.queue_window(*window);
+  return equip(arena, class_count_, range, request, under_way);
 }
 
 // DESIGN, decision 9: what is retained anywhere is taken before the device is asked for more.
@@ -136,12 +136,13 @@ Result<void> AllocatorCore<Policy>::commit(const Placed& placed) noexcept {
 
 // Undoes a placement that is not to be: reserved and committed are no more than before it.
 template <class Policy>
-void AllocatorCore<Policy>::take_apart(const Placed& placed) noexcept {
+void AllocatorCore<Policy>::take_apart(const Placed& placed, const UnderWay& under_way) noexcept {
   ArenaOf& arena = *arenas_[placed.arena];
   const Range& range = placed.range;
   const std::uint32_t window = arena.spans.window_of(range.offset);
   {
     const Lock lock(arena.mutex);
+    arena.end(under_way);
     arena.pages->release(range.offset, range.size);
     (void)arena.spans.release(range.id);
     // Whoever waits for one of its pages looks again.

@@ -42,7 +42,9 @@ void AllocatorCore<Policy>::collect() noexcept {
   const Bytes keep = retained_cap();
   const Bytes page = paging_ ? pool_->page_size() : 1_B;
   give_back(keep / page, std::max<std::uint64_t>(config_.common.collect_step / page, 1));
-  windows_.source().trim(keep);
+  // Where reserving commits, the smallest block is kept too: a program that needs one now and then does not
+  // ask the driver for it each time.
+  windows_.source().trim(keep == Bytes{} ? keep : std::max(keep, ReservationSource::kFirstBlock));
 }
 
 template <class Policy>
@@ -95,6 +97,9 @@ AllocatorReport AllocatorCore<Policy>::report() noexcept {
                          : arena.pages ? arena.pages->bound() * page
                                        : Bytes{}};
     if (arena.pages) report.retained += arena.pages->empty() * page;
+    for (const UnderWay* range = arena.under_way; range != nullptr; range = range->next)
+      ++mine.under_way;
+    report.total.under_way += mine.under_way;
     report.total.live_allocations += mine.live_allocations;
     report.total.reservations += mine.reservations;
     report.total.live += mine.live;

@@ -41,7 +41,8 @@ auto AllocatorCore<Policy>::create(Backend& backend, const CoreConfig& config) n
   }
   const Bytes unit{std::bit_ceil(
       std::max({AddressTracker::kUnit, common.page_size, profile.reservation_granularity}).value)};
-  const Bytes device = profile.heaps[profile.memory_types[common.memory_type].heap].size;
+  // A single allocation has 2^42 bytes at most, so that offsets keep to 32 bits of granules.
+  const Bytes device = std::min(profile.heaps[profile.memory_types[common.memory_type].heap].size, 4_TiB);
   auto core = make_host_object<AllocatorCore>(common.host, backend, checked, device, unit);
   if (!core) return fail(ErrorCode::out_of_host_memory);
   if (Result<void> ready = core->set_up(); !ready) return fail(ready.error());
@@ -66,7 +67,10 @@ Result<void> AllocatorCore<Policy>::set_up() noexcept {
   }
   if (!config_.fixed) return set_up_arena(class_count_, {kMaxBytes, {}, Strategy::object}, Bytes{});
   const ArenaShape& shape = arenas_[0]->shape;
-  return windows_.open(*arenas_[0], {shape.reservation, shape.base_alignment}, true);
+  const Result<std::uint32_t> opened =
+      windows_.open_exact(*arenas_[0], {shape.reservation, shape.base_alignment});
+  if (!opened) return fail(opened.error());
+  return {};
 }
 
 template <class Policy>

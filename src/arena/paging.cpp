@@ -29,13 +29,25 @@ void Paging<Policy>::tell(EventKind kind, const PageBatch& batch, ErrorCode code
   }
 }
 
+// A batch's pages at a time, so that no page is looked at more than a few times however large the range is.
 template <class Policy>
 Result<void> Paging<Policy>::commit(ArenaOf& arena, const Range& range) noexcept {
-  PageBatch batch;
+  const Bytes stride = pool_.page_size() * PageBatch::kCapacity;
   bool waited = false;
+  for (Offset begin = range.offset; begin < range.end();) {
+    const Offset end = std::min(range.end(), align_down(begin, Alignment{pool_.page_size()}) + stride);
+    if (Result<void> part = commit_part(arena, begin, end - begin, waited); !part) return part;
+    begin = end;
+  }
+  return {};
+}
+
+template <class Policy>
+Result<void> Paging<Policy>::commit_part(ArenaOf& arena, Offset begin, Bytes size, bool& waited) noexcept {
+  PageBatch batch;
   Lock lock(arena.mutex);
   for (;;) {
-    switch (arena.pages->begin_bind(range.offset, range.size, batch, waited)) {
+    switch (arena.pages->begin_bind(begin, size, batch, waited)) {
       case PageTable::Step::done:
         return {};
       case PageTable::Step::failed:

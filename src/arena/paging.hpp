@@ -39,6 +39,7 @@ class Paging {
   [[nodiscard]] std::uint64_t refused() const noexcept { return refused_.load(std::memory_order_relaxed); }
 
  private:
+  [[nodiscard]] Result<void> commit_part(ArenaOf& arena, Offset begin, Bytes size, bool& waited) noexcept;
   [[nodiscard]] Result<void> bind(PageBatch& batch, bool& in_place) noexcept;
   [[nodiscard]] Result<void> take_pages(PageBatch& batch) noexcept;
   [[nodiscard]] Result<void> unbind_now(const PageBatch& batch, std::uint32_t first,

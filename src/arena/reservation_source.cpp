@@ -14,9 +14,8 @@ ReservationSource::~ReservationSource() {
 Result<void> ReservationSource::create() noexcept {
   if (!backend_.profile().capabilities.reserve_commits) return {};
   const Bytes eighth = std::clamp(Bytes{config_.device_size.value / 8}, kCut, 256_MiB);
-  largest_block_ =
-      std::min(Bytes{std::bit_floor(eighth.value)},
-               align_down(backend_.profile().capabilities.max_reservation_size, Alignment{kCut}));
+  const Bytes most = std::min(eighth, backend_.profile().capabilities.max_reservation_size);
+  largest_block_ = Bytes{std::bit_floor(most.value)};
   if (largest_block_ < kCut) return fail(ErrorCode::invalid_configuration);
   next_block_ = std::min(kFirstBlock, largest_block_);
   auto blocks =
@@ -159,9 +158,11 @@ void ReservationSource::trim(Bytes keep) noexcept {
   for (; again != 0; --again) {
     Reservation reservation;
     {
+      // From the back on: what is refused again joins behind, where it was offered already.
       const std::scoped_lock lock(mutex_);
-      if (refused_.empty()) break;
-      reservation = refused_.back();
+      if (again > refused_.size()) continue;
+      reservation = refused_[again - 1];
+      refused_[again - 1] = refused_.back();
       refused_.pop_back();
     }
     release(reservation);

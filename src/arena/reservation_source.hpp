@@ -5,7 +5,8 @@
 // what is above half of the largest block gets a memory object of its exact size.
 //
 // Always true: leases never overlap; put() never fails: a reservation that the driver does not take back is
-// kept, counted in held() and offered again by trim() (R7). Thread-safe; no driver call is made under a lock.
+// kept, counted in held() and offered again by trim() (R7). Thread-safe. Who needs a new block
+// waits for another's that is being made; no other lock is held during a driver call.
 #pragma once
 
 #include <cstdint>

@@ -56,6 +56,10 @@ class Spans {
   [[nodiscard]] Result<Range> allocate(RangeRequest request) noexcept {
     return slab_ ? slab_->allocate(request) : object_->allocate(request);
   }
+  // All of an empty window; of object strategy only.
+  [[nodiscard]] Result<Range> take_window(std::uint32_t window, Bytes requested) noexcept {
+    return object_->take_span(begin_of(window), requested);
+  }
   [[nodiscard]] Result<Freed> release(RangeId id) noexcept {
     return slab_ ? slab_->release(id) : object_->release(id);
   }

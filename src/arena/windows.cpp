@@ -27,8 +27,8 @@ template <class Policy>
 Bytes Windows<Policy>::size_of_next(const ArenaOf& arena, Bytes need) const noexcept {
   if (!source_.cuts()) return std::max(arena.shape.reservation, need);
   const Bytes most = std::max(ReservationSource::kCut, Bytes{source_.largest_block().value / 4});
-  return std::max(std::min({arena.next_cut, arena.shape.reservation, most}),
-                  Bytes{std::bit_ceil(need.value)});
+  const Bytes rounded = std::min(Bytes{std::bit_ceil(need.value)}, arena.shape.reservation);
+  return std::max({std::min({arena.next_cut, arena.shape.reservation, most}), rounded, need});
 }
 
 template <class Policy>
@@ -69,7 +69,7 @@ std::uint64_t Windows<Policy>::address_visits() noexcept {
 }
 
 template <class Policy>
-Result<void> Windows<Policy>::enter(ArenaOf& arena, const Lease& lease) noexcept {
+Result<std::uint32_t> Windows<Policy>::enter(ArenaOf& arena, const Lease& lease, bool queue) noexcept {
   const Reservation& reservation = lease.reservation;
   const Lock lock(arena.mutex);
   if (!arena.windows.reserve_more(1)) return fail(ErrorCode::out_of_host_memory);
@@ -88,28 +88,37 @@ Result<void> Windows<Policy>::enter(ArenaOf& arena, const Lease& lease) noexcept
   typename ArenaOf::Window& entry = arena.windows[*window];
   entry.lease = lease;
   entry.in_use = true;
-  arena.queue_window(*window);  // until something lives in it: who opened it may find no use for it
+  if (queue) arena.queue_window(*window);  // who opened it may find no use for it
   ++arena.window_count;
   arena.reserved += reservation.size;
   tell(EventKind::reserve, arena.shape.index, reservation);
-  return {};
+  return *window;
 }
 
 template <class Policy>
-Result<void> Windows<Policy>::open(ArenaOf& arena, RangeRequest need, bool exact) noexcept {
+Result<void> Windows<Policy>::open(ArenaOf& arena, RangeRequest need) noexcept {
   const Lock one_at_a_time(arena.growing);
-  if (!exact) {
+  {
     const Lock lock(arena.mutex);
     if (arena.spans.can_allocate(need)) return {};
   }
   const auto whole = checked_align_up(need.size, Alignment{source_.unit()});
   if (!whole) return fail(ErrorCode::too_large);
-  const Bytes want = exact ? *whole : size_of_next(arena, *whole);
-  const Alignment alignment =
-      exact ? std::max(need.alignment, Alignment{source_.unit()}) : arena.shape.base_alignment;
-  const Result<Lease> leased = lease(arena, want, *whole, alignment);
+  const Result<Lease> leased = lease(arena, size_of_next(arena, *whole), *whole, arena.shape.base_alignment);
   if (!leased) return fail(leased.error());
-  const Result<void> entered = enter(arena, *leased);
+  const Result<std::uint32_t> entered = enter(arena, *leased, true);
+  if (entered) return {};
+  source_.put(*leased);
+  return fail(entered.error());
+}
+
+template <class Policy>
+Result<std::uint32_t> Windows<Policy>::open_exact(ArenaOf& arena, RangeRequest need) noexcept {
+  const auto whole = checked_align_up(need.size, Alignment{source_.unit()});
+  if (!whole) return fail(ErrorCode::too_large);
+  const Result<Lease> leased = source_.get(*whole, std::max(need.alignment, Alignment{source_.unit()}));
+  if (!leased) return fail(leased.error());
+  const Result<std::uint32_t> entered = enter(arena, *leased, false);
   if (!entered) source_.put(*leased);
   return entered;
 }

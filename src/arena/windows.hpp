@@ -32,10 +32,13 @@ class Windows {
 
   [[nodiscard]] ReservationSource& source() noexcept { return source_; }
 
-  // Opens a window of the arena that holds `size` at `alignment`. With `exact` it is as large as that and no
-  // larger; otherwise as the arena's shape says, or smaller where the device has not so much, and not at all
-  // when another thread has just opened one that does. Errors: as Backend::reserve; out_of_host_memory.
-  [[nodiscard]] Result<void> open(ArenaOf& arena, RangeRequest need, bool exact) noexcept;
+  // Opens a window of the arena that holds `need`: as large as the arena's shape says, or smaller where the
+  // device has not so much, and not at all when another thread has just opened one that does. Errors: as
+  // Backend::reserve; out_of_host_memory; out_of_space (no window can be numbered any more).
+  [[nodiscard]] Result<void> open(ArenaOf& arena, RangeRequest need) noexcept;
+  // Opens a window as large as `need` and no larger, at its alignment; which one. Nobody closes it before
+  // something has lived in it, or the caller has queued it. Errors: as open.
+  [[nodiscard]] Result<std::uint32_t> open_exact(ArenaOf& arena, RangeRequest need) noexcept;
   // Gives a window back if it is empty and its pages can be unbound, `most` of them, which becomes less by
   // what was tried; these go into the pool while it has fewer than `keep`. `paging` is null where there are
   // no pages.
@@ -57,7 +60,7 @@ class Windows {
  private:
   [[nodiscard]] Bytes size_of_next(const ArenaOf& arena, Bytes need) const noexcept;
   [[nodiscard]] Result<Lease> lease(ArenaOf& arena, Bytes want, Bytes need, Alignment alignment) noexcept;
-  [[nodiscard]] Result<void> enter(ArenaOf& arena, const Lease& lease) noexcept;
+  [[nodiscard]] Result<std::uint32_t> enter(ArenaOf& arena, const Lease& lease, bool queue) noexcept;
   [[nodiscard]] bool track(const Reservation& reservation, std::uint32_t k, std::uint32_t window) noexcept;
   void untrack(const Reservation& reservation) noexcept;
   void tell(EventKind kind, std::uint32_t k, const Reservation& reservation) const noexcept;

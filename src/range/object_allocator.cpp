@@ -365,6 +365,25 @@ auto BasicObjectAllocator<Probe>::add_span(Bytes capacity) noexcept -> Result<Of
 }
 
 template <class Probe>
+auto BasicObjectAllocator<Probe>::take_span(Offset begin, Bytes requested) noexcept -> Result<Range> {
+  const std::uint64_t at = begin.value >> (window_bits_ + granule_bits_);
+  if (at >= spans_.size() || spans_[at].head == 0 || range_of(spans_[at].head).offset != begin) {
+    return fail(ErrorCode::unknown_address);
+  }
+  const Index node = spans_[at].head;
+  if (!is_hole(node) || pool_[node].next != 0) return fail(ErrorCode::wrong_state);
+  const Bytes whole = range_of(node).size;
+  if (requested == Bytes{} || requested > whole || (whole - requested).value > Node::kMaxSlack) {
+    return fail(ErrorCode::invalid_size);
+  }
+  remove_hole(node);
+  make_live(node, static_cast<std::uint32_t>((whole - requested).value));
+  ++live_;
+  used_ += pool_[node].size;
+  return range_of(node);
+}
+
+template <class Probe>
 auto BasicObjectAllocator<Probe>::remove_span(Offset begin) noexcept -> Result<void> {
   const std::uint64_t at = begin.value >> (window_bits_ + granule_bits_);
   if (at >= spans_.size() || spans_[at].head == 0 || range_of(spans_[at].head).offset != begin) {

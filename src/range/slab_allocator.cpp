@@ -62,15 +62,11 @@ SlabAllocator& SlabAllocator::operator=(SlabAllocator&& other) noexcept {
   return *this;
 }
 
-void SlabAllocator::release_records(Span& span) noexcept {
-  const HostAllocator& host = spans_.host();
-  host.deallocate(host.user, span.records, sizeof(std::uint16_t) * stride_ * span.slots, 64);
-  span.records = nullptr;
-}
-
 void SlabAllocator::release_spans() noexcept {
-  for (Span& span : spans_) {
-    if (span.slots != 0) release_records(span);
+  const HostAllocator& host = spans_.host();
+  for (const Span& span : spans_) {
+    if (span.recorded == 0) continue;
+    host.deallocate(host.user, span.records, sizeof(std::uint16_t) * stride_ * span.recorded, 64);
   }
   spans_.clear();
 }
@@ -112,11 +108,7 @@ tl::unexpected<Error> SlabAllocator::why_not(RangeId id) const noexcept {
   const std::uint32_t span = id.index >> window_bits_;
   if ((id.generation & 0xffff0000U) != tag_ || span >= spans_.size()) return fail(ErrorCode::unknown_handle);
   const Span& home = spans_[span];
-  if ((id.index & ((1U << window_bits_) - 1)) >= home.slots) {
-    // A span that has gone away takes the memory of its slots' generations with it.
-    return fail(home.slots == 0 && home.first_generation != 0 ? ErrorCode::stale_handle
-                                                              : ErrorCode::unknown_handle);
-  }
+  if ((id.index & ((1U << window_bits_) - 1)) >= home.recorded) return fail(ErrorCode::unknown_handle);
   const auto now = *record_of(home, id.index);
   const auto age = static_cast<std::uint16_t>(now - static_cast<std::uint16_t>(id.generation));
   return fail(age != 0 && age <= now ? ErrorCode::stale_handle : ErrorCode::unknown_handle);
@@ -164,32 +156,32 @@ Result<Offset> SlabAllocator::add_span(Bytes capacity) noexcept {
   if (end > kMaxSlots) return fail(ErrorCode::too_large);
   if (at == spans_.size() && !spans_.reserve_more(1)) return fail(ErrorCode::out_of_host_memory);
   if (!free_.grow(static_cast<std::uint32_t>(end))) return fail(ErrorCode::out_of_host_memory);
-  const HostAllocator& host = spans_.host();
-  const std::size_t bytes = sizeof(std::uint16_t) * stride_ * slots;
-  auto* records = static_cast<std::uint16_t*>(host.allocate(host.user, bytes, 64));
-  if (records == nullptr) return fail(ErrorCode::out_of_host_memory);
-  if (at == spans_.size()) spans_.push_back_reserved(Span{});
-  Span& span = spans_[at];
-  span.records = records;
-  span.slots = static_cast<std::uint32_t>(slots);
+  Span fresh;
+  Span& home = at < spans_.size() ? spans_[at] : fresh;
+  if (!make_records(home, static_cast<std::uint32_t>(slots))) return fail(ErrorCode::out_of_host_memory);
+  home.slots = static_cast<std::uint32_t>(slots);
+  if (at == spans_.size()) spans_.push_back_reserved(fresh);
   first_gap_ = at + 1;
-  std::fill_n(records, slots * stride_, std::uint16_t{0});
-  for (std::uint32_t i = 0; i < span.slots; ++i) {
-    records[std::size_t{i} * stride_] = span.first_generation;
+  for (std::uint32_t i = 0; i < slots; ++i)
     free_.set((at << window_bits_) | i);
-  }
   slots_ += slots;
   return Offset{std::uint64_t{at} << window_shift_};
 }
 
-// A generation that no handle to a slot of this span has: the slot used most often has gone furthest.
-std::uint16_t SlabAllocator::next_generation(const Span& span) const noexcept {
-  std::uint16_t furthest = 0;
-  for (std::uint32_t i = 0; i < span.slots; ++i) {
-    const std::uint16_t now = span.records[std::size_t{i} * stride_];
-    furthest = std::max(furthest, static_cast<std::uint16_t>(now - span.first_generation));
-  }
-  return static_cast<std::uint16_t>(span.first_generation + furthest + 1);
+// Room for the records of `slots`; those that there are stay.
+bool SlabAllocator::make_records(Span& span, std::uint32_t slots) noexcept {
+  if (slots <= span.recorded) return true;
+  const HostAllocator& host = spans_.host();
+  const std::size_t bytes = sizeof(std::uint16_t) * stride_;
+  auto* records = static_cast<std::uint16_t*>(host.allocate(host.user, bytes * slots, 64));
+  if (records == nullptr) return false;
+  const std::size_t kept = std::size_t{span.recorded} * stride_;
+  std::copy_n(span.records, kept, records);
+  std::fill_n(records + kept, std::size_t{slots} * stride_ - kept, std::uint16_t{0});
+  if (span.recorded != 0) host.deallocate(host.user, span.records, bytes * span.recorded, 64);
+  span.records = records;
+  span.recorded = slots;
+  return true;
 }
 
 Result<void> SlabAllocator::remove_span(Offset begin) noexcept {
@@ -199,10 +191,8 @@ Result<void> SlabAllocator::remove_span(Offset begin) noexcept {
   }
   Span& span = spans_[at];
   if (span.live != 0) return fail(ErrorCode::wrong_state);
-  span.first_generation = next_generation(span);
   for (std::uint32_t i = 0; i < span.slots; ++i)
     free_.clear((static_cast<std::uint32_t>(at) << window_bits_) | i);
-  release_records(span);
   slots_ -= span.slots;
   span.slots = 0;
   first_gap_ = std::min(first_gap_, static_cast<std::uint32_t>(at));

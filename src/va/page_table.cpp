@@ -35,8 +35,7 @@ bool PageTable::add_window(std::uint32_t window, Address address, Bytes size) no
   return true;
 }
 
-// Chunks that hold pages of this window alone go with it. A queued page must stay findable, so its chunk
-// stays.
+// Its chunks stay for the window's next life: pages of it may still be in the queue.
 void PageTable::remove_window(std::uint32_t window) noexcept {
   windows_[window] = {};
 }
@@ -141,6 +140,10 @@ void PageTable::end_bind(const PageBatch& batch, bool bound, Error error) noexce
       p.state = kBound;
       p.physical = batch.physical[i];
       ++bound_;
+      if (p.touched == 0) {
+        ++empty_;
+        enqueue(batch.pages[i]);
+      }
     } else {
       p.state = kUnbound;
       p.bind_failed = p.touched > 1 ? 1 : 0;

@@ -50,10 +50,12 @@ TEST_F(HeldBind, T2_OthersGoOnAndAFailedBindRollsBackForAllWhoNeedThePage) {
   std::thread one = hold(512_B, binder);
   Outcome waiter;  // takes the second slot of that page, and must wait for it
   std::thread three([&] { waiter.emplace(arenas_.allocate({.size = 512_B})); });
-  // Its slot is taken, so it has come as far as the page.
-  const Address second_page = first_page[0].address + 64_KiB;
-  while (!arenas_.find(second_page + 512_B))
+  // Both are placed; nobody can free what is not handed out yet (R6).
+  while (arenas_.report().arenas[0].under_way != 2)
     std::this_thread::yield();
+  const Address second_page = first_page[0].address + 64_KiB;
+  EXPECT_EQ(arenas_.try_free(second_page).error().code, ErrorCode::unknown_address);
+  EXPECT_EQ(arenas_.find(second_page + 512_B).error().code, ErrorCode::unknown_address);
   // Another thread allocates and frees to completion: another arena, new pages and reservations, and slots of
   // the same arena whose page is there.
   std::thread two([&] {

@@ -54,7 +54,7 @@ using Subjects = testing::Types<ThreadSafeArenaAllocator, ThreadSafeDefaultAlloc
 TYPED_TEST_SUITE(AnyThread, Subjects);
 
 TYPED_TEST(AnyThread, T1_AllocatesAndFreesWhatOthersAllocated) {
-  constexpr int kThreads = 3;
+  constexpr int kThreads = 4;
   constexpr int kOps = 4000;
   auto device = std::move(*cpu::Backend::create({.physical_size = 256_MiB}));
   auto subject = std::move(*TypeParam::create(*device));

@@ -1,44 +1,49 @@
-// Bytes become operations on every range allocator, each compared with its oracle after every one.
+// Bytes as operations on a range allocator, each compared with its oracle after every one (R1 to R6, R8).
+#include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
+#include <vector>
 
 #include "support/range_driver.hpp"
 
 namespace {
 
+using namespace vaspace::test;
+
+void require(const std::string& wrong) {
+  if (wrong.empty()) return;
+  std::fprintf(stderr, "%s\n", wrong.c_str());
+  std::abort();
+}
+
 template <class Subject>
-void run(const std::vector<vaspace::test::RangeOp>& ops) {
-  auto driver = Subject::make(37);
-  for (const vaspace::test::RangeOp& op : ops) {
-    const std::string wrong = driver.apply(op);
-    if (wrong.empty()) continue;
-    std::fprintf(stderr, "%s\n", wrong.c_str());
-    std::abort();
-  }
-  if (const std::string wrong = driver.free_all(); !wrong.empty()) {
-    std::fprintf(stderr, "%s\n", wrong.c_str());
-    std::abort();
-  }
+void run(const std::vector<RangeOp>& ops, std::uint64_t units) {
+  auto driver = Subject::make(units);
+  for (const RangeOp& op : ops)
+    require(driver.apply(op));
+  require(driver.free_all());
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace vaspace::test;
-  if (size == 0 || size > 2048) return 0;
-  const std::vector<RangeOp> ops = decode_range_ops(data + 1, size - 1);
+  if (size < 2 || size > 2048) return 0;
+  const std::uint64_t units = 1 + data[1] % 64;  // small blocks meet more of their borders
+  const std::vector<RangeOp> ops = decode_range_ops(data + 2, size - 2);
   switch (data[0] % 4) {
     case 0:
-      run<ObjectSubject>(ops);
+      run<ObjectSubject>(ops, units);
       break;
     case 1:
-      run<IndexedObjectSubject>(ops);
+      run<IndexedObjectSubject>(ops, units);
       break;
     case 2:
-      run<SlabSubject>(ops);
+      run<SlabSubject>(ops, units);
       break;
     default:
-      run<OddSlabSubject>(ops);
+      run<OddSlabSubject>(ops, units);
       break;
   }
   return 0;

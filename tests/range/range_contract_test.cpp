@@ -332,6 +332,42 @@ TEST(ObjectCost, AlignmentCandidatesCanBeCapped) {
   EXPECT_TRUE(is_aligned(range->offset, Alignment{64_KiB}));
 }
 
+// R6: a span that goes away and comes back keeps its slots' generations, however differently they were used.
+TEST(SlabSpans, R6_StaleHandlesStayStaleInTheWindowsNextLife) {
+  auto slab = SlabAllocator::create({.slot_size = 64_B, .window = Bytes{256}});
+  ASSERT_TRUE(slab && slab->add_span(Bytes{256}));
+  const auto hot = slab->allocate({64_B, {}});
+  const auto rare = slab->allocate({64_B, {}});
+  ASSERT_TRUE(hot && rare && slab->try_free(rare->id) && slab->try_free(hot->id));
+  for (int i = 0; i < 65534; ++i)
+    ASSERT_TRUE(slab->try_free(slab->allocate({64_B, {}})->id));
+  ASSERT_TRUE(slab->remove_span(Offset{}));
+  EXPECT_EQ(slab->try_free(rare->id).error().code, ErrorCode::stale_handle);
+  ASSERT_TRUE(slab->add_span(Bytes{256}));
+  const auto again = slab->allocate({64_B, {}});
+  const auto there = slab->allocate({64_B, {}});
+  ASSERT_TRUE(again && there);
+  ASSERT_EQ(there->id.index, rare->id.index);
+  EXPECT_FALSE(there->id == rare->id);
+  EXPECT_EQ(slab->try_free(rare->id).error().code, ErrorCode::stale_handle);
+}
+
+TEST(ObjectSpans, ASpanCanBeTakenWhole) {
+  auto object = ObjectAllocator::create({.window = 1_MiB});
+  ASSERT_TRUE(object && object->add_span(1_MiB) && object->add_span(64_KiB));
+  const auto whole = object->take_span(Offset{1U << 20U}, 60_KiB);
+  ASSERT_TRUE(whole);
+  EXPECT_EQ(whole->size, 64_KiB);
+  EXPECT_EQ(object->requested(whole->id), 60_KiB);
+  EXPECT_EQ(object->validate(), nullptr);
+  EXPECT_EQ(object->take_span(Offset{1U << 20U}, 60_KiB).error().code, ErrorCode::wrong_state);
+  EXPECT_EQ(object->take_span(Offset{256}, 60_KiB).error().code, ErrorCode::unknown_address);
+  EXPECT_EQ(object->take_span(Offset{}, 2_MiB).error().code, ErrorCode::invalid_size);
+  EXPECT_EQ(object->take_span(Offset{}, Bytes{}).error().code, ErrorCode::invalid_size);
+  ASSERT_TRUE(object->try_free(whole->id));
+  EXPECT_EQ(object->validate(), nullptr);
+}
+
 TEST(RangeConfiguration, BadOnesAreRefused) {
   const auto object = [](ObjectConfig config) { return ObjectAllocator::create(config).error().code; };
   EXPECT_EQ(object({}), ErrorCode::invalid_configuration);

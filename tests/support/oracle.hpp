@@ -27,8 +27,8 @@ class BestFitOracle {
   void remove_span(std::uint64_t begin) {
     const std::uint64_t size = holes_.at(begin);
     remove_hole(begin);
-    borders_.erase(begin);
-    borders_.erase(begin + size);
+    borders_.erase(borders_.find(begin));
+    borders_.erase(borders_.find(begin + size));
     capacity_ -= size;
   }
   [[nodiscard]] bool span_is_empty(std::uint64_t begin) const {
@@ -129,7 +129,7 @@ class BestFitOracle {
   std::uint64_t used_ = 0;
   std::map<std::uint64_t, std::uint64_t> holes_, live_;
   std::set<std::pair<std::uint64_t, std::uint64_t>> by_size_;
-  std::set<std::uint64_t> borders_;
+  std::multiset<std::uint64_t> borders_;  // two spans may share one
 };
 
 // The lowest free slot that lies as the alignment asks (R3, R4).

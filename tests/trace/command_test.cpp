@@ -152,9 +152,9 @@ TEST(Command, RefusedAllocationsAreCountedAndExitWith1) {
     const Json runs = runs_of(json);
     ASSERT_EQ(runs.size(), 2U);
     for (const Json& run : runs) {
-      EXPECT_EQ(run["failed"], 1);
-      EXPECT_EQ(run["operations"], 3);
-      EXPECT_EQ(run["end_live_bytes"], 1000);
+      EXPECT_EQ(run.value("failed", -1), 1);
+      EXPECT_EQ(run.value("operations", -1), 3);
+      EXPECT_EQ(run.value("end_live_bytes", -1), 1000);
     }
   }
 }

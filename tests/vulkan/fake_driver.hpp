@@ -41,7 +41,8 @@ class FakeDriver {
   std::int64_t fail_call = 0;  // the n-th call of a function that can fail, from now on
   VkResult fail_with = VK_ERROR_OUT_OF_DEVICE_MEMORY;
   // What happened.
-  int allocate_calls = 0, free_calls = 0, map_calls = 0, unmap_calls = 0, memory_queries = 0;
+  int allocate_calls = 0, free_calls = 0, map_calls = 0, unmap_calls = 0;
+  std::atomic<int> memory_queries{0};  // budgets are read from several threads
   std::vector<VkMappedMemoryRange> flushed, invalidated;
   std::vector<std::string> violations;
   std::map<std::uint64_t, Object> objects;

@@ -59,6 +59,7 @@ struct ArenaReport {
   Bytes max_size{};  // the class: allocations up to this
   bool slab = false;
   std::uint64_t live_allocations = 0;
+  std::uint64_t under_way = 0;  // placed, but their pages are still being bound; not live yet
   std::uint64_t reservations = 0;
   Bytes live{};       // asked for
   Bytes used{};       // slots, granules

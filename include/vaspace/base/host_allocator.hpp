@@ -15,8 +15,8 @@ namespace vaspace {
 
 struct HostAllocator {
   void* user = nullptr;
-  // Thread-safety: called from whatever thread uses the allocator that holds it; under no lock but that
-  // allocator's own. Must not call back into it.
+  // Thread-safety: called from whatever threads use the allocator that holds it, from several at once where
+  // that is a thread-safe one. Must not call back into it.
   void* (*allocate)(void* user, std::size_t size, std::size_t alignment) noexcept = nullptr;
   void (*deallocate)(void* user, void* memory, std::size_t size, std::size_t alignment) noexcept = nullptr;
 };

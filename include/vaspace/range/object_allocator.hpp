@@ -107,6 +107,10 @@ class BasicObjectAllocator {
   // out_of_host_memory. Up to 32 times in a life, when offsets need another bit, all holes are put in order
   // anew.
   [[nodiscard]] Result<Offset> add_span(Bytes capacity) noexcept;
+  // All of the empty span that begins at `begin`, for a request of `requested` bytes. Errors: unknown_address
+  // (no span begins there), wrong_state (something lives in it), invalid_size (0, above the span, or below it
+  // by 2^32 and more).
+  [[nodiscard]] Result<Range> take_span(Offset begin, Bytes requested) noexcept;
   // Errors: unknown_address (no span begins there), wrong_state (something lives in it).
   [[nodiscard]] Result<void> remove_span(Offset begin) noexcept;
 

@@ -130,11 +130,12 @@ class SlabAllocator {
 
  private:
   struct Span {
-    std::uint16_t* records =
-        nullptr;              // per slot: generation, and what was not asked for where that is tracked
-    std::uint32_t slots = 0;  // 0: not in use
+    // Per slot: generation, and what was not asked for where that is tracked. They outlive the span, so that
+    // a handle to one of its slots stays stale in the window's next life (R6).
+    std::uint16_t* records = nullptr;
+    std::uint32_t recorded = 0;  // slots that `records` has room for
+    std::uint32_t slots = 0;     // 0: not in use
     std::uint32_t live = 0;
-    std::uint16_t first_generation = 0;  // of the slots' next life
   };
 
   explicit SlabAllocator(const SlabConfig& config) noexcept;
@@ -168,8 +169,7 @@ class SlabAllocator {
   [[nodiscard]] Result<Range> allocate_rare(RangeRequest request) noexcept;
   [[nodiscard]] Result<std::uint32_t> find_slot(RangeRequest request) const noexcept;
   [[nodiscard]] tl::unexpected<Error> why_not(RangeId id) const noexcept;
-  [[nodiscard]] std::uint16_t next_generation(const Span& span) const noexcept;
-  void release_records(Span& span) noexcept;
+  [[nodiscard]] bool make_records(Span& span, std::uint32_t slots) noexcept;
   void release_spans() noexcept;
 
   Bytes span_limit_{};  // no span, so no alignment, is larger

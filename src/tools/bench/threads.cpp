@@ -7,6 +7,7 @@
 #include "bench/figures.hpp"
 #include "bench/handover.hpp"
 #include "bench/peers.hpp"
+#include "bench/registry.hpp"
 #include "bench/renderer.hpp"
 #include "bench/session.hpp"
 #include "bench/subjects.hpp"
@@ -14,6 +15,9 @@
 namespace vaspace::tools::bench {
 
 namespace {
+
+// Twice W5's: two threads' allocations fit.
+constexpr Bytes kSharedHeap = 8_GiB;
 
 // Each thread's stream; thread i has handles of its own.
 using Streams = std::vector<Workload>;
@@ -98,7 +102,7 @@ class SharedSessionOf final : public SharedSession {
 struct SharedSubject {
   const char* name;
   const char* policy;
-  bool (*here)();
+  bool (*here)(const Amount& amount);
   std::unique_ptr<SharedSession> (*make)(const Setup& setup);
 };
 
@@ -107,15 +111,19 @@ std::unique_ptr<SharedSession> make(const Setup& setup) {
   return std::make_unique<SharedSessionOf<S>>(setup);
 }
 
-bool everywhere() {
+bool everywhere(const Amount&) {
   return true;
+}
+// Gigabytes of real memory.
+bool has_mimalloc(const Amount& amount) {
+  return have_mimalloc() && amount.thorough && available_memory() > 2 * kSharedHeap;
 }
 
 constexpr SharedSubject kThreaded[] = {
     {"limit_lifo", "threaded", everywhere, make<LifoWithMutexSubject>},
     {"arena", "threaded", everywhere, make<VaSubject<ThreadSafeArenaAllocator, OnAddresses>>},
     {"default", "threaded", everywhere, make<VaSubject<ThreadSafeDefaultAllocator, OnAddresses>>},
-    {"mimalloc", "threaded", have_mimalloc, make<Mimalloc>},
+    {"mimalloc", "threaded", has_mimalloc, make<Mimalloc>},
 };
 // For one thread only.
 constexpr SharedSubject kSingle[] = {
@@ -130,11 +138,12 @@ struct Contestant {
   std::vector<Round> rounds;
 };
 
-std::vector<Contestant> contestants_of(const Setup& setup, const Options& options, bool with_single) {
+std::vector<Contestant> contestants_of(const Setup& setup, const Options& options, const Amount& amount,
+                                       bool with_single) {
   std::vector<Contestant> contestants;
   const auto add = [&](const SharedSubject& subject) {
     const bool wanted = std::string_view(subject.name) == "limit_lifo" || options.wants_subject(subject.name);
-    if (wanted && subject.here()) contestants.push_back({&subject, subject.make(setup), {}});
+    if (wanted && subject.here(amount)) contestants.push_back({&subject, subject.make(setup), {}});
   };
   for (const SharedSubject& subject : kThreaded)
     add(subject);
@@ -172,9 +181,6 @@ std::vector<TimingRow> rows_of(std::vector<Contestant>& contestants, const Workl
   return rows;
 }
 
-// Twice W5's: two threads' allocations fit.
-constexpr Bytes kSharedHeap = 8_GiB;
-
 }  // namespace
 
 std::vector<TimingRow> measure_shared(const Options& options, const Amount& amount,
@@ -190,7 +196,7 @@ std::vector<TimingRow> measure_shared(const Options& options, const Amount& amou
       key.live += stream.key.live;
     }
     const Setup setup{.heap = kSharedHeap, .handles = handles, .slot = streams.front().largest};
-    std::vector<Contestant> contestants = contestants_of(setup, options, threads == 1);
+    std::vector<Contestant> contestants = contestants_of(setup, options, amount, threads == 1);
     for (TimingRow& row : rows_of(contestants, key, Unit::op, amount, tick,
                                   [&](SharedSession& session) { return session.shared_pass(streams); })) {
       rows.push_back(std::move(row));
@@ -207,7 +213,7 @@ std::vector<TimingRow> measure_cross(const Options& options, const Amount& amoun
     op = allocation(0, renderer_size(random));
   constexpr auto kInFlight = static_cast<std::uint32_t>(Handover<void*>::kCapacity + 2);
   const Setup setup{.heap = kSharedHeap, .handles = kInFlight, .slot = 16U << 20U};
-  std::vector<Contestant> contestants = contestants_of(setup, options, false);
+  std::vector<Contestant> contestants = contestants_of(setup, options, amount, false);
   const WorkloadKey key{.workload = "W6_cross", .mode = "256", .live = kInFlight, .threads = 2};
   return rows_of(contestants, key, Unit::pair, amount, tick,
                  [&](SharedSession& session) { return session.cross_pass(allocations); });
