@@ -29,11 +29,10 @@ class Spans {
   [[nodiscard]] static Result<Spans> create(const SpansConfig& config) noexcept {
     Spans spans(config.host);
     if (config.strategy == Strategy::slab) {
-      auto slab = SlabAllocator::create({.slot_size = config.slot_size,
-                                         .window = config.largest_span,
-                                         .track_requested = true,
-                                         .identity = config.identity,
-                                         .host = config.host});
+      auto slab = TrackedSlabAllocator::create({.slot_size = config.slot_size,
+                                                .window = config.largest_span,
+                                                .identity = config.identity,
+                                                .host = config.host});
       if (!slab) return fail(slab.error());
       spans.slab_.emplace(std::move(*slab));
     } else {
@@ -123,7 +122,7 @@ class Spans {
  private:
   explicit Spans(const HostAllocator& host) noexcept : addresses_(host) {}
 
-  std::optional<SlabAllocator> slab_;
+  std::optional<TrackedSlabAllocator> slab_;
   std::optional<ObjectAllocator> object_;
   std::uint64_t window_mask_ = 0;
   unsigned window_bits_ = 0;

@@ -15,6 +15,14 @@ constexpr unsigned depth_for(std::uint64_t bits) noexcept {
   return depth;
 }
 
+// The bits of [begin, end) that lie in a word.
+constexpr std::uint64_t mask_of(std::uint32_t word, std::uint32_t begin, std::uint32_t end) noexcept {
+  std::uint64_t mask = ~std::uint64_t{0};
+  if (word == begin >> 6U) mask &= ~std::uint64_t{0} << (begin & 63U);
+  if (word == (end - 1) >> 6U) mask &= ~std::uint64_t{0} >> (63U - ((end - 1) & 63U));
+  return mask;
+}
+
 }  // namespace
 
 bool HierarchicalBitmap::grow(std::uint32_t size) noexcept {
@@ -36,6 +44,34 @@ bool HierarchicalBitmap::grow(std::uint32_t size) noexcept {
   depth_ = depth;
   size_ = size;
   return true;
+}
+
+void HierarchicalBitmap::set_range(std::uint32_t begin, std::uint32_t end) noexcept {
+  assert(begin < end && end <= size_);
+  for (unsigned level = 0; level < depth_; ++level) {
+    const std::uint32_t first = begin >> 6U;
+    const std::uint32_t last = (end - 1) >> 6U;
+    std::uint64_t* words = levels_[level].data();
+    for (std::uint32_t word = first; word <= last; ++word)
+      words[word] |= mask_of(word, begin, end);
+    begin = first;
+    end = last + 1;
+  }
+}
+
+void HierarchicalBitmap::clear_range(std::uint32_t begin, std::uint32_t end) noexcept {
+  assert(begin < end && end <= size_);
+  for (std::uint32_t word = begin >> 6U; word <= (end - 1) >> 6U; ++word) {
+    levels_[0][word] &= ~mask_of(word, begin, end);
+    // Above it as clear() does: an upper word covers numbers outside the range too.
+    std::uint32_t at = word;
+    bool empty = levels_[0][word] == 0;
+    for (unsigned level = 1; level < depth_ && empty; ++level, at >>= 6U) {
+      std::uint64_t& above = levels_[level][at >> 6U];
+      above &= ~(std::uint64_t{1} << (at & 63U));
+      empty = above == 0;
+    }
+  }
 }
 
 std::uint32_t HierarchicalBitmap::find_last() const noexcept {

@@ -2,38 +2,35 @@
 
 #include <algorithm>
 #include <bit>
-#include <limits>
 
 #include "vaspace/base/identity.hpp"
 
 namespace vaspace {
 
-namespace {
-
-constexpr std::uint32_t kNone = HierarchicalBitmap::kNone;
-
-}  // namespace
-
-SlabAllocator::SlabAllocator(const SlabConfig& config) noexcept
-    : span_limit_(config.window),
-      slot_size_(config.slot_size.value),
+template <class Record>
+BasicSlabAllocator<Record>::BasicSlabAllocator(const SlabConfig& config) noexcept
+    : slot_size_(config.slot_size.value),
       natural_alignment_(std::uint64_t{1} << std::countr_zero(config.slot_size.value)),
+      window_rest_(std::bit_ceil(config.window.value) -
+                   std::bit_ceil(config.window / config.slot_size) * config.slot_size.value),
+      span_mask_(static_cast<std::uint32_t>(std::bit_ceil(config.window / config.slot_size) - 1)),
       window_bits_(static_cast<unsigned>(std::bit_width(config.window / config.slot_size - 1))),
       window_shift_(static_cast<unsigned>(std::bit_width(config.window.value - 1))),
-      stride_(config.track_requested ? 2 : 1),
+      records_(config.host),
+      spans_(config.host),
       free_(config.host),
-      spans_(config.host) {}
+      span_limit_(config.window) {}
 
-Result<SlabAllocator> SlabAllocator::create(const SlabConfig& config) noexcept {
+template <class Record>
+auto BasicSlabAllocator<Record>::create(const SlabConfig& config) noexcept -> Result<BasicSlabAllocator> {
   SlabConfig checked = config;
   if (checked.window == Bytes{}) checked.window = checked.capacity;
   if (checked.slot_size == Bytes{} || checked.window < checked.slot_size ||
       checked.capacity > checked.window || checked.window > Bytes{std::uint64_t{1} << 62U} ||
-      checked.window / checked.slot_size > kMaxSlots ||
-      (checked.track_requested && checked.slot_size > 64_KiB)) {
+      checked.window / checked.slot_size > kMaxSlots || (kTracked && checked.slot_size > 64_KiB)) {
     return fail(ErrorCode::invalid_configuration);
   }
-  SlabAllocator slab(checked);
+  BasicSlabAllocator slab(checked);
   if (!slab.spans_.reserve(1)) return fail(ErrorCode::out_of_host_memory);
   const std::uint32_t identity = checked.identity != 0 ? checked.identity : identity_of(slab.spans_.data());
   slab.tag_ = identity << 16U;
@@ -43,178 +40,274 @@ Result<SlabAllocator> SlabAllocator::create(const SlabConfig& config) noexcept {
   return slab;
 }
 
-SlabAllocator& SlabAllocator::operator=(SlabAllocator&& other) noexcept {
+template <class Record>
+auto BasicSlabAllocator<Record>::operator=(BasicSlabAllocator&& other) noexcept -> BasicSlabAllocator& {
   if (this != &other) {
-    release_spans();
-    span_limit_ = other.span_limit_;
-    slot_size_ = other.slot_size_;
-    natural_alignment_ = other.natural_alignment_;
-    slots_ = other.slots_;
-    live_ = other.live_;
-    first_gap_ = other.first_gap_;
-    tag_ = other.tag_;
-    window_bits_ = other.window_bits_;
-    window_shift_ = other.window_shift_;
-    stride_ = other.stride_;
-    free_ = std::move(other.free_);
-    spans_ = std::move(other.spans_);
+    this->~BasicSlabAllocator();
+    ::new (static_cast<void*>(this)) BasicSlabAllocator(std::move(other));
   }
   return *this;
 }
 
-void SlabAllocator::release_spans() noexcept {
-  const HostAllocator& host = spans_.host();
-  for (const Span& span : spans_) {
-    if (span.recorded == 0) continue;
-    host.deallocate(host.user, span.records, sizeof(std::uint16_t) * stride_ * span.recorded, 64);
+template <class Record>
+void BasicSlabAllocator<Record>::release_records() noexcept {
+  const HostAllocator& host = records_.host();
+  for (std::uint32_t chunk = 0; chunk < records_.size(); ++chunk) {
+    if (records_[chunk] == nullptr) continue;
+    host.deallocate(host.user, records_[chunk], sizeof(Word) << kChunkBits, 64);
   }
-  spans_.clear();
 }
 
-// An alignment above the slot's own, or a request that no state can serve.
-Result<Range> SlabAllocator::allocate_rare(RangeRequest request) noexcept {
+template <class Record>
+std::uint32_t BasicSlabAllocator<Record>::take_next() noexcept {
+  const std::uint32_t slot = free_.take_first();
+  if (slot != kNone) floor_ = slot + 1;
+  return slot;
+}
+
+// The lowest one stays outside the bitmap, and below all that is in it.
+template <class Record>
+void BasicSlabAllocator<Record>::give_next(std::uint32_t slot) noexcept {
+  if (slot < lowest_ && lowest_ != kNone) std::swap(slot, lowest_);
+  free_.set(slot);
+  floor_ = std::min(floor_, slot);
+}
+
+template <class Record>
+Result<void> BasicSlabAllocator<Record>::free_rare(RangeId id) noexcept {
+  if (retire(id) == Bytes{}) return why_not(id);
+  give(id.index);
+  return {};
+}
+
+// `slot` is free.
+template <class Record>
+void BasicSlabAllocator<Record>::take_at(std::uint32_t slot) noexcept {
+  if (slot == lowest_) {
+    lowest_ = kNone;
+  } else {
+    free_.clear(slot);
+  }
+  count_taken_slot(slot);
+}
+
+// The lowest slot is not at hand, or the alignment is above the slots' own, or no state can serve it.
+template <class Record>
+Result<Range> BasicSlabAllocator<Record>::allocate_rare(RangeRequest request) noexcept {
+  if (is_plain(request)) {
+    const std::uint32_t next = take();
+    if (next == kNone) return fail(ErrorCode::out_of_space);
+    return made_live(next, request.size);
+  }
   const Result<std::uint32_t> slot = find_slot(request);
   if (!slot) return fail(slot.error());
-  free_.clear(*slot);
-  return take(*slot, request.size);
+  take_at(*slot);
+  return made_live(*slot, request.size);
 }
 
-Result<std::uint32_t> SlabAllocator::find_slot(RangeRequest request) const noexcept {
+template <class Record>
+Result<std::uint32_t> BasicSlabAllocator<Record>::take(RangeRequest request) noexcept requires kTracked {
+  const Result<std::uint32_t> slot = find_slot(request);
+  if (slot) take_at(*slot);
+  return slot;
+}
+
+// The lowest free slot that is not below `slot`.
+template <class Record>
+std::uint32_t BasicSlabAllocator<Record>::next_free(std::uint64_t slot) const noexcept {
+  if (slot <= lowest_ && lowest_ != kNone) return lowest_;
+  return slot < free_.size() ? free_.find_from(static_cast<std::uint32_t>(slot)) : kNone;
+}
+
+template <class Record>
+Result<std::uint32_t> BasicSlabAllocator<Record>::find_slot(RangeRequest request) const noexcept {
   if (request.size == Bytes{}) return fail(ErrorCode::invalid_size);
   if (!request.alignment.valid()) return fail(ErrorCode::invalid_alignment);
   if (request.size.value > slot_size_) return fail(ErrorCode::too_large);
   if (Bytes{request.alignment.value} > span_limit_) return fail(ErrorCode::too_large);
+  if constexpr (kTracked) {
+    if (slot_size_ - request.size.value >= Record::kNobody) return fail(ErrorCode::invalid_size);
+  }
   // Slots lie right when their number in the span is a multiple of this.
   const std::uint64_t period = std::max<std::uint64_t>(request.alignment.value / natural_alignment_, 1);
-  const std::uint64_t in_span = (std::uint64_t{1} << window_bits_) - 1;
-  std::uint32_t slot = free_.find_from(0);
+  const std::uint64_t in_span = span_mask_;
+  std::uint32_t slot = next_free(0);
   while (slot != kNone && (slot & in_span & (period - 1)) != 0) {
     // The next multiple in this span, or else the next span's first slot: whichever comes first.
     const std::uint64_t local = align_up((slot & in_span) + 1, Alignment{period});
-    const std::uint64_t next = std::min(local, in_span + 1) + (slot & ~in_span);
-    if (next >= free_.size()) return fail(ErrorCode::out_of_space);
-    slot = free_.find_from(static_cast<std::uint32_t>(next));
+    slot = next_free(std::min(local, in_span + 1) + (slot & ~in_span));
   }
   if (slot == kNone) return fail(ErrorCode::out_of_space);
   return slot;
 }
 
-bool SlabAllocator::can_allocate(RangeRequest request) const noexcept {
+template <class Record>
+bool BasicSlabAllocator<Record>::can_allocate(RangeRequest request) const noexcept {
   return find_slot(request).has_value();
 }
 
-// Called once a handle was found not to be live.
-tl::unexpected<Error> SlabAllocator::why_not(RangeId id) const noexcept {
-  const std::uint32_t span = id.index >> window_bits_;
-  if ((id.generation & 0xffff0000U) != tag_ || span >= spans_.size()) return fail(ErrorCode::unknown_handle);
-  const Span& home = spans_[span];
-  if ((id.index & ((1U << window_bits_) - 1)) >= home.recorded) return fail(ErrorCode::unknown_handle);
-  const auto now = *record_of(home, id.index);
+template <class Record>
+tl::unexpected<Error> BasicSlabAllocator<Record>::why_not(RangeId id) const noexcept {
+  const auto chunks = records_.view();
+  if ((id.generation & 0xffff0000U) != tag_ || id.index >> kChunkBits >= chunks.size() ||
+      chunks[id.index >> kChunkBits] == nullptr) {
+    return fail(ErrorCode::unknown_handle);
+  }
+  const std::uint16_t now = generation_of(record(id.index));
   const auto age = static_cast<std::uint16_t>(now - static_cast<std::uint16_t>(id.generation));
   return fail(age != 0 && age <= now ? ErrorCode::stale_handle : ErrorCode::unknown_handle);
 }
 
-Result<Range> SlabAllocator::find(RangeId id) const noexcept {
-  const std::uint32_t span = id.index >> window_bits_;
-  if (span >= spans_.size() || !is_live(id, spans_[span])) return why_not(id);
+template <class Record>
+Result<Range> BasicSlabAllocator<Record>::find(RangeId id) const noexcept {
+  if (!knows(id.index) || id_of(id.index) != id || !is_live(id.index)) return why_not(id);
   return range_of(id.index);
 }
 
-Result<Range> SlabAllocator::find_at(Offset offset) const noexcept {
+template <class Record>
+Result<Range> BasicSlabAllocator<Record>::find_at(Offset offset) const noexcept {
   const std::uint64_t span = offset.value >> window_shift_;
   if (span >= spans_.size()) return fail(ErrorCode::unknown_address);
   const std::uint64_t in_span = offset.value & (window().value - 1);
   const std::uint64_t local = in_span / slot_size_;
   if (local >= spans_[span].slots) return fail(ErrorCode::unknown_address);
   const auto slot = static_cast<std::uint32_t>((span << window_bits_) | local);
-  if (free_.test(slot)) return fail(ErrorCode::unknown_address);
+  if (!is_live(slot)) return fail(ErrorCode::unknown_address);
   if (in_span != local * slot_size_) return fail(ErrorCode::interior_address);
   return range_of(slot);
 }
 
-Bytes SlabAllocator::requested(RangeId id) const noexcept {
-  if (stride_ == 1) return Bytes{slot_size_};
-  return Bytes{slot_size_ - record_of(spans_[id.index >> window_bits_], id.index)[1]};
+template <class Record>
+Bytes BasicSlabAllocator<Record>::requested(RangeId id) const noexcept {
+  if constexpr (kTracked) {
+    return Bytes{slot_size_ - (record(id.index) & Record::kNobody)};
+  } else {
+    return Bytes{slot_size_};
+  }
 }
 
-RangeReport SlabAllocator::report() const noexcept {
+template <class Record>
+RangeReport BasicSlabAllocator<Record>::report() const noexcept {
   return {.capacity = Bytes{slots_ * slot_size_},
-          .used = Bytes{live_ * slot_size_},
+          .used = Bytes{taken_ * slot_size_},
           .largest_free = largest_free(),
-          .live = live_,
-          .free_ranges = slots_ - live_};
+          .live = taken_,
+          .free_ranges = slots_ - taken_};
 }
 
-Result<Offset> SlabAllocator::add_span(Bytes capacity) noexcept {
+template <class Record>
+Result<Offset> BasicSlabAllocator<Record>::add_span(Bytes capacity) noexcept {
   if (capacity > span_limit_) return fail(ErrorCode::too_large);
   const std::uint64_t slots = std::min(capacity.value / slot_size_, std::uint64_t{1} << window_bits_);
   if (slots == 0) return fail(ErrorCode::invalid_size);
   std::uint32_t at = first_gap_;
   while (at < spans_.size() && spans_[at].slots != 0)
     ++at;
-  const std::uint64_t end = (std::uint64_t{at} << window_bits_) + slots;
+  const std::uint64_t first = std::uint64_t{at} << window_bits_;
+  const std::uint64_t end = first + slots;
   if (end > kMaxSlots) return fail(ErrorCode::too_large);
   if (at == spans_.size() && !spans_.reserve_more(1)) return fail(ErrorCode::out_of_host_memory);
-  if (!free_.grow(static_cast<std::uint32_t>(end))) return fail(ErrorCode::out_of_host_memory);
-  Span fresh;
-  Span& home = at < spans_.size() ? spans_[at] : fresh;
-  if (!make_records(home, static_cast<std::uint32_t>(slots))) return fail(ErrorCode::out_of_host_memory);
-  home.slots = static_cast<std::uint32_t>(slots);
-  if (at == spans_.size()) spans_.push_back_reserved(fresh);
+  if (!free_.grow(static_cast<std::uint32_t>(end)) || !make_records(first, end)) {
+    return fail(ErrorCode::out_of_host_memory);
+  }
+  if (at == spans_.size()) spans_.push_back_reserved({});
+  spans_[at].slots = static_cast<std::uint32_t>(slots);
   first_gap_ = at + 1;
-  for (std::uint32_t i = 0; i < slots; ++i)
-    free_.set((at << window_bits_) | i);
+  free_.set_range(static_cast<std::uint32_t>(first), static_cast<std::uint32_t>(end));
+  floor_ = std::min(floor_, static_cast<std::uint32_t>(first));
+  if (lowest_ != kNone && lowest_ > first) {
+    free_.set(lowest_);
+    lowest_ = kNone;
+  }
   slots_ += slots;
+  update_dense(at);
   return Offset{std::uint64_t{at} << window_shift_};
 }
 
-// Room for the records of `slots`; those that there are stay.
-bool SlabAllocator::make_records(Span& span, std::uint32_t slots) noexcept {
-  if (slots <= span.recorded) return true;
-  const HostAllocator& host = spans_.host();
-  const std::size_t bytes = sizeof(std::uint16_t) * stride_;
-  auto* records = static_cast<std::uint16_t*>(host.allocate(host.user, bytes * slots, 64));
-  if (records == nullptr) return false;
-  const std::size_t kept = std::size_t{span.recorded} * stride_;
-  std::copy_n(span.records, kept, records);
-  std::fill_n(records + kept, std::size_t{slots} * stride_ - kept, std::uint16_t{0});
-  if (span.recorded != 0) host.deallocate(host.user, span.records, bytes * span.recorded, 64);
-  span.records = records;
-  span.recorded = slots;
+// Span `at` has come or gone.
+template <class Record>
+void BasicSlabAllocator<Record>::update_dense(std::uint32_t at) noexcept {
+  std::uint32_t full = std::min(dense_ >> window_bits_, at);
+  while (full < spans_.size() && spans_[full].slots == span_mask_ + 1)
+    ++full;
+  dense_ = (full << window_bits_) + (full < spans_.size() ? spans_[full].slots : 0);
+}
+
+// Records for the slots of [first, end); those that there are stay.
+template <class Record>
+bool BasicSlabAllocator<Record>::make_records(std::uint64_t first, std::uint64_t end) noexcept {
+  const HostAllocator& host = records_.host();
+  const auto last = static_cast<std::uint32_t>((end - 1) >> kChunkBits);
+  if (last >= records_.size()) {
+    if (!records_.reserve_more(last + 1 - records_.size())) return false;
+    while (records_.size() <= last)
+      records_.push_back_reserved(nullptr);
+  }
+  for (auto chunk = static_cast<std::uint32_t>(first >> kChunkBits); chunk <= last; ++chunk) {
+    if (records_[chunk] != nullptr) continue;
+    auto* words = static_cast<Word*>(host.allocate(host.user, sizeof(Word) << kChunkBits, 64));
+    if (words == nullptr) return false;
+    std::fill_n(words, std::size_t{1} << kChunkBits, kTracked ? Word{0xffff} : Word{0});
+    records_.set(chunk, words);
+  }
   return true;
 }
 
-Result<void> SlabAllocator::remove_span(Offset begin) noexcept {
+template <class Record>
+Result<void> BasicSlabAllocator<Record>::remove_span(Offset begin) noexcept {
   const std::uint64_t at = begin.value >> window_shift_;
   if (at >= spans_.size() || begin.value != at << window_shift_ || spans_[at].slots == 0) {
     return fail(ErrorCode::unknown_address);
   }
   Span& span = spans_[at];
-  if (span.live != 0) return fail(ErrorCode::wrong_state);
-  for (std::uint32_t i = 0; i < span.slots; ++i)
-    free_.clear((static_cast<std::uint32_t>(at) << window_bits_) | i);
+  if (!span_empty(begin)) return fail(ErrorCode::wrong_state);
+  const auto first = static_cast<std::uint32_t>(at << window_bits_);
+  free_.clear_range(first, first + span.slots);
+  if (lowest_ >= first && lowest_ < first + span.slots) lowest_ = kNone;
   slots_ -= span.slots;
   span.slots = 0;
+  update_dense(static_cast<std::uint32_t>(at));
   first_gap_ = std::min(first_gap_, static_cast<std::uint32_t>(at));
   return {};
 }
 
-const char* SlabAllocator::validate() const noexcept {
+template <class Record>
+std::uint32_t BasicSlabAllocator<Record>::count_taken(std::uint32_t span) const noexcept {
+  std::uint32_t taken = 0;
+  for (std::uint32_t i = 0; i < spans_[span].slots; ++i) {
+    const std::uint32_t slot = (span << window_bits_) | i;
+    taken += free_.test(slot) || slot == lowest_ ? 0U : 1U;
+  }
+  return taken;
+}
+
+template <class Record>
+const char* BasicSlabAllocator<Record>::validate() const noexcept {
   std::uint64_t slots = 0;
-  std::uint64_t live = 0;
+  std::uint64_t taken = 0;
   for (std::uint32_t at = 0; at < spans_.size(); ++at) {
     const Span& span = spans_[at];
-    std::uint32_t used = 0;
-    for (std::uint32_t i = 0; i < span.slots; ++i)
-      used += free_.test((at << window_bits_) | i) ? 0U : 1U;
-    if (used != span.live) return "a span's live slots are not those whose bits are clear";
+    const std::uint32_t here = count_taken(at);
+    if (kTracked && here != span.taken) return "a span's taken slots are not those whose bits are clear";
     if (Bytes{span.slots * slot_size_} > window()) return "a slot leaves its span";
+    for (std::uint32_t i = 0; kTracked && i < span.slots; ++i) {
+      const std::uint32_t slot = (at << window_bits_) | i;
+      if (is_live(slot) && (free_.test(slot) || slot == lowest_)) return "a free slot is somebody's";
+    }
     slots += span.slots;
-    live += span.live;
+    taken += here;
   }
-  if (slots != slots_ || live != live_) return "live + free is not the slots of all spans";
-  if (free_.count() != slots_ - live_) return "a bit is set that is no free slot's";
+  if (slots != slots_ || taken != taken_) return "live + free is not the slots of all spans";
+  const std::uint32_t first = free_.find_first();
+  if (first < floor_) return "a free slot is below the floor";
+  if (lowest_ != kNone && lowest_ >= first) return "the lowest free slot is not below the others";
+  if (free_.count() + (lowest_ != kNone ? 1U : 0U) != slots_ - taken_) {
+    return "a bit is set that is no free slot's";
+  }
   return free_.validate();
 }
+
+template class BasicSlabAllocator<GenerationRecord>;
+template class BasicSlabAllocator<TrackedRecord>;
 
 }  // namespace vaspace

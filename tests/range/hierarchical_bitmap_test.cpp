@@ -58,6 +58,28 @@ TEST(HierarchicalBitmap, GrowsWithItsMembers) {
   }
 }
 
+TEST(HierarchicalBitmap, RangesEqualTheirMembersOneByOne) {
+  for (const std::uint32_t size : {1U, 64U, 65U, 4097U, 20000U}) {
+    std::mt19937_64 random(size);
+    HierarchicalBitmap ranges(default_host_allocator());
+    HierarchicalBitmap singles(default_host_allocator());
+    ASSERT_TRUE(ranges.grow(size) && singles.grow(size));
+    for (int i = 0; i < 300; ++i) {
+      const auto begin = static_cast<std::uint32_t>(random() % size);
+      const auto end = begin + 1 + static_cast<std::uint32_t>(random() % (size - begin));
+      const bool set = random() % 2 == 0;
+      set ? ranges.set_range(begin, end) : ranges.clear_range(begin, end);
+      for (std::uint32_t at = begin; at < end; ++at)
+        set ? singles.set(at) : singles.clear(at);
+      ASSERT_EQ(ranges.validate(), nullptr);
+      ASSERT_EQ(ranges.count(), singles.count());
+      ASSERT_EQ(ranges.find_first(), singles.find_first());
+      ASSERT_EQ(ranges.find_from(begin), singles.find_from(begin));
+      ASSERT_EQ(ranges.find_last(), singles.find_last());
+    }
+  }
+}
+
 TEST(HierarchicalBitmap, R7_AFailedGrowthChangesNothing) {
   for (int nth = 1; nth <= 5; ++nth) {
     TestHost host;

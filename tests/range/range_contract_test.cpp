@@ -375,10 +375,10 @@ TEST(RangeConfiguration, BadOnesAreRefused) {
   EXPECT_EQ(object({.capacity = 2_MiB, .window = 1_MiB}), ErrorCode::invalid_configuration);
   EXPECT_EQ(object({.capacity = kMaxBytes}), ErrorCode::invalid_configuration);
   const auto slab = [](SlabConfig config) { return SlabAllocator::create(config).error().code; };
+  const auto tracked = [](SlabConfig config) { return TrackedSlabAllocator::create(config).error().code; };
   EXPECT_EQ(slab({}), ErrorCode::invalid_configuration);
   EXPECT_EQ(slab({.slot_size = 64_B, .capacity = 32_B}), ErrorCode::invalid_configuration);
-  EXPECT_EQ(slab({.slot_size = 1_MiB, .capacity = 8_MiB, .track_requested = true}),
-            ErrorCode::invalid_configuration);
+  EXPECT_EQ(tracked({.slot_size = 1_MiB, .capacity = 8_MiB}), ErrorCode::invalid_configuration);
   EXPECT_EQ(slab({.slot_size = 1_B, .capacity = kMaxBytes}), ErrorCode::invalid_configuration);
 }
 

@@ -305,11 +305,10 @@ struct IndexedObjectSubject {
 struct SlabSubject {
   static auto make(std::uint64_t units) {
     const Bytes capacity{units * 64};
-    auto subject =
-        SlabAllocator::create({.slot_size = Bytes{64}, .capacity = capacity, .track_requested = true});
+    auto subject = TrackedSlabAllocator::create({.slot_size = Bytes{64}, .capacity = capacity});
     SlotOracle oracle(64, capacity.value);
     oracle.add_span(0, capacity.value);
-    return RangeDriver<SlabAllocator, SlotOracle>(std::move(*subject), oracle, capacity, true);
+    return RangeDriver<TrackedSlabAllocator, SlotOracle>(std::move(*subject), oracle, capacity, true);
   }
   static constexpr std::uint64_t kUnit = 64;
 };

@@ -61,6 +61,10 @@ class HierarchicalBitmap {
     }
   }
 
+  // Every number of [begin, end), which is not empty, is a member; or none is. A word at a time.
+  void set_range(std::uint32_t begin, std::uint32_t end) noexcept;
+  void clear_range(std::uint32_t begin, std::uint32_t end) noexcept;
+
   // The lowest member, or kNone.
   [[nodiscard]] std::uint32_t find_first() const noexcept {
     if (empty()) return kNone;

@@ -1,6 +1,7 @@
 // What all allocators of offsets have in common.
 #pragma once
 
+#include <bit>
 #include <concepts>
 #include <cstdint>
 
@@ -16,6 +17,11 @@ struct RangeId {
 
   friend constexpr bool operator==(const RangeId&, const RangeId&) noexcept = default;
 };
+
+// In one piece: written in halves and then read whole, an id would wait for both stores.
+[[nodiscard]] constexpr RangeId make_id(std::uint32_t index, std::uint32_t generation) noexcept {
+  return std::bit_cast<RangeId>((std::uint64_t{generation} << 32U) | index);
+}
 
 struct RangeRequest {
   Bytes size{};

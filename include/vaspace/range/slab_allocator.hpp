@@ -3,19 +3,32 @@
 //   span 0                       span 1                          spans of equal windows, so that a slot's
 //   |##|##|  |##|  |  |##|##|    |##|  |  |  |  |  |  |  |       number says its span and its offset
 //    0  1  2  3  4  5  6  7       8  9 ...
-//   bitmap (1 = free): 00101100  01111111        lowest free: 2
+//   bitmap (1 = free): 00001100  01111111        lowest free: 2, kept outside the bitmap
 //
 // Always true: live slots never overlap, never leave their span and lie where their alignment asks (R1); live
-// + free = slots of all spans (R2); a slot is free exactly when its bit is set; a slot's generation changes
-// when it is freed, so a stale handle is told until 2^16 reuses have passed (R6).
+// + free = slots of all spans (R2); a slot is free exactly when its bit is set or it is the lowest one, which
+// is below every bit; a slot's generation changes when it is freed, so a stale handle is told until 2^16
+// reuses have passed (R6).
 //
-// allocate and free are O(1): at most HierarchicalBitmap::kMaxLevels words each. An alignment above the
-// slot's own looks at up to (free slots / (alignment / slot)) candidates. Externally synchronised.
+// allocate and free are O(1): at most HierarchicalBitmap::kMaxLevels words each, and mostly none, because who
+// frees below all that is free only moves the lowest slot; beside that they touch one record. An alignment
+// above the slot's own looks at up to (free slots / (alignment / slot)) candidates. Externally synchronised.
+//
+// There are two of them. SlabAllocator keeps 2 bytes a slot, the generation. TrackedSlabAllocator keeps 4: it
+// also knows what was asked for, and its slots can be parked:
+//
+//   free --take--> parked --activate--> live --park--> parked --give--> free
+//
+// A parked slot is nobody's and not free. activate and park write nothing but the slot's record, so that
+// whoever holds a parked slot hands it out without the lock that guards the rest (magazines, src/arena).
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <utility>
 
 #include "vaspace/base/host_array.hpp"
+#include "vaspace/base/published_array.hpp"
 #include "vaspace/range/hierarchical_bitmap.hpp"
 #include "vaspace/range/range.hpp"
 
@@ -27,8 +40,6 @@ struct SlabConfig {
   Bytes window{};
   // How much of it the allocator begins with; 0: nothing, until add_span.
   Bytes capacity{};
-  // Keep what was asked for beside what was handed out: 2 bytes a slot more, and slots of at most 64 KiB.
-  bool track_requested = false;
   // Told from the handles of other allocators by this (R6). 0: by the address of its host memory.
   std::uint32_t identity = 0;
   HostAllocator host = default_host_allocator();
@@ -42,51 +53,70 @@ struct Freed {
   bool span_empty = false;
 };
 
-class SlabAllocator {
+// What is known of a slot.
+struct GenerationRecord {
+  using Word = std::uint16_t;
+  static constexpr bool kTracked = false;
+};
+// Generation above, and below it the bytes of the slot that were not asked for, or kNobody while it is not
+// live.
+struct TrackedRecord {
+  using Word = std::uint32_t;
+  static constexpr bool kTracked = true;
+  static constexpr Word kNobody = 0xffff;
+};
+
+template <class Record>
+class BasicSlabAllocator {
  public:
+  using Word = typename Record::Word;
+  static constexpr bool kTracked = Record::kTracked;
+  static constexpr std::uint32_t kNone = HierarchicalBitmap::kNone;
   static constexpr std::uint32_t kMaxSlots = 1U << 28U;
 
-  // Errors: invalid_configuration (no slot fits the window, more than kMaxSlots, slots too large to track),
-  // out_of_host_memory.
-  [[nodiscard]] static Result<SlabAllocator> create(const SlabConfig& config) noexcept;
+  // Errors: invalid_configuration (no slot fits the window, more than kMaxSlots, slots above 64 KiB where
+  // what was asked for is tracked), out_of_host_memory.
+  [[nodiscard]] static Result<BasicSlabAllocator> create(const SlabConfig& config) noexcept;
 
-  SlabAllocator(SlabAllocator&&) noexcept = default;
-  SlabAllocator& operator=(SlabAllocator&& other) noexcept;
-  SlabAllocator(const SlabAllocator&) = delete;
-  SlabAllocator& operator=(const SlabAllocator&) = delete;
-  ~SlabAllocator() { release_spans(); }
+  BasicSlabAllocator(BasicSlabAllocator&&) noexcept = default;
+  BasicSlabAllocator& operator=(BasicSlabAllocator&& other) noexcept;
+  BasicSlabAllocator(const BasicSlabAllocator&) = delete;
+  BasicSlabAllocator& operator=(const BasicSlabAllocator&) = delete;
+  ~BasicSlabAllocator() { release_records(); }
 
-  // Errors: invalid_size, invalid_alignment, too_large (size above the slot, alignment above the largest
-  // span), out_of_space.
+  // Errors: invalid_size (0; tracked: 1 byte in a slot of 64 KiB), invalid_alignment, too_large (size above
+  // the slot, alignment above the largest span), out_of_space.
   [[nodiscard]] Result<Range> allocate(RangeRequest request) noexcept {
-    if (request.size.value - 1 >= slot_size_ || request.alignment.value - 1 >= natural_alignment_ ||
-        !request.alignment.valid()) [[unlikely]] {
+    const std::uint32_t slot = lowest_;
+    if (!is_plain(request) || slot == kNone) [[unlikely]]
       return allocate_rare(request);
-    }
-    const std::uint32_t slot = free_.take_first();
-    if (slot == HierarchicalBitmap::kNone) [[unlikely]]
-      return fail(ErrorCode::out_of_space);
-    return take(slot, request.size);
+    lowest_ = kNone;
+    count_taken_slot(slot);
+    return made_live(slot, request.size);
   }
 
   // Errors: unknown_handle, stale_handle; nothing has changed then (R6).
   [[nodiscard]] Result<Freed> release(RangeId id) noexcept {
-    const std::uint32_t span = id.index >> window_bits_;
-    if (span >= spans_.size() || !is_live(id, spans_.data()[span])) [[unlikely]]
+    const Bytes requested = retire(id);
+    if (requested == Bytes{}) [[unlikely]]
       return why_not(id);
-    Span& home = spans_.data()[span];
-    std::uint16_t* record = record_of(home, id.index);
-    ++*record;
-    free_.set(id.index);
-    --home.live;
-    --live_;
-    const std::uint64_t requested = slot_size_ - (stride_ == 2 ? record[1] : 0);
-    return Freed{offset_of(id.index), Bytes{slot_size_}, Bytes{requested}, home.live == 0};
+    give(id.index);
+    return Freed{offset_of(id.index), Bytes{slot_size_}, requested, span_empty(offset_of(id.index))};
   }
   [[nodiscard]] Result<void> try_free(RangeId id) noexcept {
-    const Result<Freed> freed = release(id);
-    if (!freed) return fail(freed.error());
-    return {};
+    if constexpr (!kTracked) {
+      // Below all that is free, nothing is, so that the bits need no look.
+      if (id.index < dense_ && id.index < floor_ && lowest_ == kNone) [[likely]] {
+        Word& word = *record_of(id.index);
+        if ((tag_ | word) == id.generation) [[likely]] {
+          ++word;
+          lowest_ = id.index;
+          --taken_;
+          return {};
+        }
+      }
+    }
+    return free_rare(id);
   }
 
   // Errors as release.
@@ -97,25 +127,107 @@ class SlabAllocator {
   [[nodiscard]] Bytes requested(RangeId id) const noexcept;
 
   [[nodiscard]] bool can_allocate(RangeRequest request) const noexcept;
-  [[nodiscard]] Bytes largest_free() const noexcept { return free_.empty() ? Bytes{} : Bytes{slot_size_}; }
+  [[nodiscard]] Bytes largest_free() const noexcept {
+    return lowest_ == kNone && free_.empty() ? Bytes{} : Bytes{slot_size_};
+  }
+  // Parked slots count as used.
   [[nodiscard]] RangeReport report() const noexcept;
   [[nodiscard]] const char* validate() const noexcept;
 
   // More slots, as many as fit `capacity`, at the lowest window that is not in use; its begin. Errors:
   // invalid_size (no slot fits), too_large (above the largest span; more than kMaxSlots), out_of_host_memory.
   [[nodiscard]] Result<Offset> add_span(Bytes capacity) noexcept;
-  // Errors: unknown_address (no span begins there), wrong_state (it has live slots).
+  // Errors: unknown_address (no span begins there), wrong_state (it has live or parked slots).
   [[nodiscard]] Result<void> remove_span(Offset begin) noexcept;
 
-  // `begin` is a span's.
-  [[nodiscard]] bool span_empty(Offset begin) const noexcept {
-    return spans_[begin.value >> window_shift_].live == 0;
+  // `offset` lies in a span. O(1) where tracked, else a look at the span's bits.
+  [[nodiscard]] bool span_empty(Offset offset) const noexcept {
+    const auto span = static_cast<std::uint32_t>(offset.value >> window_shift_);
+    if constexpr (kTracked) return spans_[span].taken == 0;
+    return count_taken(span) == 0;
   }
 
   [[nodiscard]] Bytes slot_size() const noexcept { return Bytes{slot_size_}; }
+  // What every slot has.
+  [[nodiscard]] Alignment natural_alignment() const noexcept { return Alignment{natural_alignment_}; }
   // Distance of the begins of two neighbouring spans.
   [[nodiscard]] Bytes window() const noexcept { return Bytes{std::uint64_t{1} << window_shift_}; }
-  [[nodiscard]] std::uint32_t live() const noexcept { return live_; }
+  // Slots that are not free.
+  [[nodiscard]] std::uint32_t taken() const noexcept { return taken_; }
+
+  // Whether any slot serves the request; what is left to ask is whether one is free.
+  [[nodiscard]] bool is_plain(RangeRequest request) const noexcept {
+    const bool fits = request.size.value - 1 < slot_size_ &&
+                      request.alignment.value - 1 < natural_alignment_ && request.alignment.valid();
+    if constexpr (kTracked) return fits && slot_size_ - request.size.value < Record::kNobody;
+    return fits;
+  }
+  // Takes a free slot out, as allocate does, but parked. Errors: as allocate.
+  [[nodiscard]] Result<std::uint32_t> take(RangeRequest request) noexcept requires kTracked;
+  // The lowest free slot, parked; or kNone.
+  [[nodiscard]] std::uint32_t take() noexcept {
+    std::uint32_t slot = lowest_;
+    if (slot != kNone) [[likely]] {
+      lowest_ = kNone;
+    } else {
+      slot = take_next();
+      if (slot == kNone) return kNone;
+    }
+    count_taken_slot(slot);
+    return slot;
+  }
+  // A parked slot is free again.
+  void give(std::uint32_t slot) noexcept {
+    if (lowest_ == kNone && slot < floor_) [[likely]] {
+      lowest_ = slot;
+    } else {
+      give_next(slot);
+    }
+    --taken_;
+    if constexpr (kTracked) --spans_.data()[slot >> window_bits_].taken;
+  }
+
+  // Thread-safe, for the one who holds the parked slot: it is live from now on.
+  [[nodiscard]] RangeId activate(std::uint32_t slot, Bytes requested) noexcept requires kTracked {
+    const std::atomic_ref<Word> record(*record_of(slot));
+    // Relaxed: the slot is this thread's alone, and what hands its id to another orders the rest.
+    const Word now = record.load(std::memory_order_relaxed);
+    record.store((now & ~Record::kNobody) | static_cast<Word>(slot_size_ - requested.value),
+                 std::memory_order_relaxed);
+    return make_id(slot, tag_ | (now >> 16U));
+  }
+  // Thread-safe: the live slot is parked, and is the caller's now. What was asked for of it, or 0: it is not
+  // live, why_not(id) says why. kShared: others may park the same slot at this moment; one of them gets it.
+  template <bool kShared>
+  [[nodiscard]] Bytes park(RangeId id) noexcept requires kTracked {
+    const auto chunks = records_.view();
+    if (id.index >> kChunkBits >= chunks.size()) [[unlikely]]
+      return {};
+    Word* chunk = chunks[id.index >> kChunkBits];
+    if (chunk == nullptr) [[unlikely]]
+      return {};
+    // Relaxed: who frees was handed the id by who allocated, and that has ordered the two; among several who
+    // free the same id it is only to be settled which one does.
+    const std::atomic_ref<Word> record(chunk[id.index & kChunkMask]);
+    Word now = record.load(std::memory_order_relaxed);
+    const Word slack = now & Record::kNobody;
+    if ((tag_ | (now >> 16U)) != id.generation || slack == Record::kNobody) [[unlikely]]
+      return {};
+    const Word parked = (now + (Record::kNobody + 1)) | Record::kNobody;
+    if constexpr (kShared) {
+      if (!record.compare_exchange_strong(now, parked, std::memory_order_relaxed)) [[unlikely]]
+        return {};
+    } else {
+      record.store(parked, std::memory_order_relaxed);
+    }
+    return Bytes{slot_size_ - slack};
+  }
+  // Why a handle is not live, found out after it was not. Thread-safe where tracked.
+  [[nodiscard]] tl::unexpected<Error> why_not(RangeId id) const noexcept;
+  // The begin of a slot, as an offset.
+  [[nodiscard]] Offset offset_of(std::uint32_t slot) const noexcept {
+    return Offset{slot * slot_size_ + (slot >> window_bits_) * window_rest_};
+  }
 
   // Calls visit(Range, Bytes requested) for every live slot, in order.
   template <class Visit>
@@ -123,67 +235,114 @@ class SlabAllocator {
     for (std::uint32_t span = 0; span < spans_.size(); ++span) {
       for (std::uint32_t i = 0; i < spans_[span].slots; ++i) {
         const std::uint32_t slot = (span << window_bits_) | i;
-        if (!free_.test(slot)) visit(range_of(slot), requested(id_of(slot)));
+        if (is_live(slot)) visit(range_of(slot), requested(id_of(slot)));
       }
     }
   }
 
  private:
+  static constexpr unsigned kChunkBits = 10;  // records of a chunk
+  static constexpr std::uint32_t kChunkMask = (1U << kChunkBits) - 1;
+
   struct Span {
-    // Per slot: generation, and what was not asked for where that is tracked. They outlive the span, so that
-    // a handle to one of its slots stays stale in the window's next life (R6).
-    std::uint16_t* records = nullptr;
-    std::uint32_t recorded = 0;  // slots that `records` has room for
-    std::uint32_t slots = 0;     // 0: not in use
-    std::uint32_t live = 0;
+    std::uint32_t slots = 0;  // 0: not in use
+    std::uint32_t taken = 0;  // kept where tracked
   };
 
-  explicit SlabAllocator(const SlabConfig& config) noexcept;
+  explicit BasicSlabAllocator(const SlabConfig& config) noexcept;
 
-  [[nodiscard]] std::uint16_t* record_of(const Span& span, std::uint32_t slot) const noexcept {
-    return span.records + std::size_t{slot & ((1U << window_bits_) - 1)} * stride_;
+  // Of a slot of a span that is, or was.
+  [[nodiscard]] Word* record_of(std::uint32_t slot) const noexcept {
+    return records_.view()[slot >> kChunkBits] + (slot & kChunkMask);
   }
-  [[nodiscard]] Offset offset_of(std::uint32_t slot) const noexcept {
-    const std::uint64_t in_span = slot & ((1U << window_bits_) - 1);
-    return Offset{(std::uint64_t{slot >> window_bits_} << window_shift_) + in_span * slot_size_};
+  [[nodiscard]] Word record(std::uint32_t slot) const noexcept {
+    return std::atomic_ref<Word>(*record_of(slot)).load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] static std::uint16_t generation_of(Word record) noexcept {
+    return static_cast<std::uint16_t>(kTracked ? record >> 16U : record);
   }
   [[nodiscard]] RangeId id_of(std::uint32_t slot) const noexcept {
-    return {slot, tag_ | *record_of(spans_.data()[slot >> window_bits_], slot)};
+    return make_id(slot, tag_ | generation_of(record(slot)));
   }
   [[nodiscard]] Range range_of(std::uint32_t slot) const noexcept {
     return {offset_of(slot), Bytes{slot_size_}, id_of(slot)};
   }
-  [[nodiscard]] bool is_live(RangeId id, const Span& span) const noexcept {
-    return (id.index & ((1U << window_bits_) - 1)) < span.slots &&
-           (tag_ | *record_of(span, id.index)) == id.generation && !free_.test(id.index);
+  // `slot` is a span's.
+  [[nodiscard]] bool is_live(std::uint32_t slot) const noexcept {
+    if constexpr (kTracked) {
+      return (record(slot) & Record::kNobody) != Record::kNobody;
+    } else {
+      return slot != lowest_ && !free_.test(slot);
+    }
   }
-  [[nodiscard]] Range take(std::uint32_t slot, Bytes requested) noexcept {
-    Span& span = spans_.data()[slot >> window_bits_];
-    std::uint16_t* record = record_of(span, slot);
-    if (stride_ == 2) record[1] = static_cast<std::uint16_t>(slot_size_ - requested.value);
-    ++span.live;
-    ++live_;
-    return {offset_of(slot), Bytes{slot_size_}, {slot, tag_ | *record}};
+  [[nodiscard]] bool knows(std::uint32_t slot) const noexcept {
+    const std::uint32_t span = slot >> window_bits_;
+    return span < spans_.size() && (slot & span_mask_) < spans_.data()[span].slots;
+  }
+  // The live slot is nobody's now; what was asked for, or 0: it is not live.
+  [[nodiscard]] Bytes retire(RangeId id) noexcept {
+    if constexpr (kTracked) {
+      return park<true>(id);
+    } else {
+      if (!knows(id.index)) [[unlikely]]
+        return {};
+      Word* record = record_of(id.index);
+      if ((tag_ | *record) != id.generation || !is_live(id.index)) [[unlikely]]
+        return {};
+      ++*record;
+      return Bytes{slot_size_};
+    }
   }
 
+  [[nodiscard]] Range made_live(std::uint32_t slot, Bytes requested) noexcept {
+    if constexpr (kTracked) {
+      return {offset_of(slot), Bytes{slot_size_}, activate(slot, requested)};
+    } else {
+      return range_of(slot);
+    }
+  }
+
+  void count_taken_slot(std::uint32_t slot) noexcept {
+    ++taken_;
+    if constexpr (kTracked) ++spans_.data()[slot >> window_bits_].taken;
+  }
+  void update_dense(std::uint32_t at) noexcept;
+
+  // What is not on the way of most calls.
+  [[nodiscard]] std::uint32_t take_next() noexcept;
+  void give_next(std::uint32_t slot) noexcept;
   [[nodiscard]] Result<Range> allocate_rare(RangeRequest request) noexcept;
+  [[nodiscard]] Result<void> free_rare(RangeId id) noexcept;
+  void take_at(std::uint32_t slot) noexcept;
   [[nodiscard]] Result<std::uint32_t> find_slot(RangeRequest request) const noexcept;
-  [[nodiscard]] tl::unexpected<Error> why_not(RangeId id) const noexcept;
-  [[nodiscard]] bool make_records(Span& span, std::uint32_t slots) noexcept;
-  void release_spans() noexcept;
+  [[nodiscard]] std::uint32_t count_taken(std::uint32_t span) const noexcept;
+  [[nodiscard]] std::uint32_t next_free(std::uint64_t slot) const noexcept;
+  [[nodiscard]] bool make_records(std::uint64_t first, std::uint64_t end) noexcept;
+  void release_records() noexcept;
 
-  Bytes span_limit_{};  // no span, so no alignment, is larger
   std::uint64_t slot_size_ = 0;
   std::uint64_t natural_alignment_ = 0;  // what every slot has
-  std::uint64_t slots_ = 0;              // of all spans
-  std::uint32_t live_ = 0;
-  std::uint32_t first_gap_ = 0;  // no window below it is out of use
-  std::uint32_t tag_ = 0;        // upper half of every handle's generation
-  unsigned window_bits_ = 0;     // log2 of slots between the begins of two spans
-  unsigned window_shift_ = 0;    // log2 of the bytes
-  unsigned stride_ = 1;          // uint16 per slot
-  HierarchicalBitmap free_;
+  std::uint64_t window_rest_ = 0;        // bytes between the last slot of a window and the next window
+  std::uint32_t tag_ = 0;                // upper half of every handle's generation
+  std::uint32_t span_mask_ = 0;          // slots between the begins of two spans, less 1
+  unsigned window_bits_ = 0;             // log2 of those
+  unsigned window_shift_ = 0;            // log2 of the bytes
+  std::uint32_t lowest_ = kNone;         // a free slot below all of free_, or none
+  std::uint32_t floor_ = 0;              // nothing in free_ is below it
+  std::uint32_t dense_ = 0;              // all slots below it are spans'
+  std::uint32_t taken_ = 0;
+  PublishedArray<Word*> records_;  // by chunk; null: never needed. They outlive their spans, so that a handle
+                                   // to one of its slots stays stale in the window's next life (R6).
   HostArray<Span> spans_;
+  HierarchicalBitmap free_;
+  std::uint64_t slots_ = 0;      // of all spans
+  std::uint32_t first_gap_ = 0;  // no window below it is out of use
+  Bytes span_limit_{};           // no span, so no alignment, is larger
 };
+
+using SlabAllocator = BasicSlabAllocator<GenerationRecord>;
+using TrackedSlabAllocator = BasicSlabAllocator<TrackedRecord>;
+extern template class BasicSlabAllocator<GenerationRecord>;
+extern template class BasicSlabAllocator<TrackedRecord>;
 
 }  // namespace vaspace
