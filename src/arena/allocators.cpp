@@ -2,7 +2,7 @@
 #include "vaspace/arena/arena_allocator.hpp"
 #include "vaspace/arena/default_allocator.hpp"
 
-#include "arena/core.hpp"
+#include "arena/core_hot.hpp"
 
 namespace vaspace {
 
@@ -22,9 +22,11 @@ Result<Allocation> BasicAllocator<Policy>::allocate(const AllocationRequest& req
 }
 template <class Policy>
 void BasicAllocator<Policy>::free(const Allocation& allocation) noexcept {
-  const Result<void> freed = core_->try_free(allocation);
-  if (!freed) [[unlikely]]
-    core_->report_misuse(freed.error(), allocation.id.bits());
+  core_->free(allocation);
+}
+template <class Policy>
+void BasicAllocator<Policy>::free(AllocationId id) noexcept {
+  core_->free(id);
 }
 template <class Policy>
 void BasicAllocator<Policy>::free(Address address) noexcept {
@@ -35,6 +37,10 @@ void BasicAllocator<Policy>::free(Address address) noexcept {
 template <class Policy>
 Result<void> BasicAllocator<Policy>::try_free(const Allocation& allocation) noexcept {
   return core_->try_free(allocation);
+}
+template <class Policy>
+Result<void> BasicAllocator<Policy>::try_free(AllocationId id) noexcept {
+  return core_->try_free(id);
 }
 template <class Policy>
 Result<void> BasicAllocator<Policy>::try_free(Address address) noexcept {
@@ -62,11 +68,11 @@ AllocatorReport BasicAllocator<Policy>::report() const noexcept {
 }
 template <class Policy>
 Bytes BasicAllocator<Policy>::live() const noexcept {
-  return core_->sum(&Arena<Policy>::live);
+  return core_->live();
 }
 template <class Policy>
 Bytes BasicAllocator<Policy>::used() const noexcept {
-  return core_->sum(&Arena<Policy>::used);
+  return core_->used();
 }
 template <class Policy>
 Bytes BasicAllocator<Policy>::reserved() const noexcept {

@@ -1,5 +1,5 @@
 // Allocating where nothing is missing, freeing, looking up.
-#include "arena/core.hpp"
+#include "arena/core_hot.hpp"
 
 namespace vaspace {
 
@@ -15,15 +15,18 @@ std::uint32_t AllocatorCore<Policy>::choose(const AllocationRequest& request) co
 }
 
 template <class Policy>
-Result<Allocation> AllocatorCore<Policy>::allocate(const AllocationRequest& request) noexcept {
+Result<Allocation> AllocatorCore<Policy>::allocate_locked(const AllocationRequest& request) noexcept {
   if (request.size == Bytes{}) return refuse(0, request, {ErrorCode::invalid_size});
   if (!request.alignment.valid()) return refuse(0, request, {ErrorCode::invalid_alignment});
   const std::uint32_t k = choose(request);
   if (k >= kMaxArenas || !arenas_[k]) return refuse(0, request, {ErrorCode::too_large});
   if (k < class_count_ && request.name.empty() && request.user_data == 0) [[likely]] {
+    if (is_hot(request.size, k)) {
+      if (Result<Allocation> allocation = allocate_refilled(k, request.size)) return allocation;
+    }
     ArenaOf& arena = *arenas_[k];
     const Lock lock(arena.mutex);
-    const Result<Range> range = arena.spans.allocate({request.size, request.alignment});
+    const Result<Range> range = arena.spans.take({request.size, request.alignment});
     if (range) [[likely]] {
       if (!arena.pages) return publish(arena, k, *range, request);
       const PageTable::Touch touched = arena.pages->touch(range->offset, range->size);
@@ -31,7 +34,7 @@ Result<Allocation> AllocatorCore<Policy>::allocate(const AllocationRequest& requ
         return publish(arena, k, *range, request);
       // Pages are missing: once more, the slow way, at the same place.
       if (touched == PageTable::Touch::commit) arena.pages->release(range->offset, range->size);
-      (void)arena.spans.release(range->id);
+      arena.spans.untake(*range);
     }
   }
   return allocate_slow(k, request);
@@ -43,9 +46,9 @@ Allocation AllocatorCore<Policy>::publish(ArenaOf& arena, std::uint32_t k, const
   ++arena.count;
   arena.live += request.size;
   arena.used += range.size;
-  const Allocation allocation{arena.spans.address_of(range.offset),
-                              request.size,
-                              {(k << kArenaShift) | range.id.index, range.id.generation}};
+  const RangeId id = arena.spans.activate(range, request.size);
+  const Allocation allocation{
+      arena.spans.address_of(range.offset), request.size, {(k << kArenaShift) | id.index, id.generation}};
   if (config_.common.observer) [[unlikely]] {
     config_.common.observer({.kind = EventKind::allocate,
                              .arena = static_cast<std::uint8_t>(k),
@@ -89,23 +92,33 @@ Result<void> AllocatorCore<Policy>::take_back(ArenaOf& arena, std::uint32_t k, c
   --arena.count;
   arena.live -= freed->requested;
   arena.used -= freed->size;
-  if (arena.notes.any()) [[unlikely]]
+  if (arena.notes.any()) [[unlikely]] {
     arena.notes.remove(range.id.index);
+    update_with_lock(k);
+  }
   if (arena.pages) arena.pages->release(range.offset, range.size);
   if (freed->span_empty && !config_.fixed) arena.queue_window(arena.spans.window_of(range.offset));
   return {};
 }
 
+// `address`, where there is one, is what the caller holds beside the id.
 template <class Policy>
-Result<void> AllocatorCore<Policy>::try_free(const Allocation& allocation) noexcept {
-  const std::uint32_t k = allocation.id.index >> kArenaShift;
+Result<void> AllocatorCore<Policy>::free_locked(AllocationId id, const Address* address) noexcept {
+  const std::uint32_t k = id.index >> kArenaShift;
   if (k >= kMaxArenas || !arenas_[k]) return fail(ErrorCode::unknown_handle);
   ArenaOf& arena = *arenas_[k];
+  if (!with_lock_[k].get()) {
+    // The magazine was full, or there is none.
+    spill(k);
+    if (address != nullptr ? free_parked<true>(id, *address) : free_parked<false>(id, {})) return {};
+  }
   const Lock lock(arena.mutex);
-  const Result<Range> range = arena.spans.find({allocation.id.index & kIndexMask, allocation.id.generation});
+  const Result<Range> range = arena.spans.find({id.index & kIndexMask, id.generation});
   if (!range) return fail(range.error());
   // A handle of an allocator with the same history names another address.
-  if (arena.spans.address_of(range->offset) != allocation.address) return fail(ErrorCode::unknown_handle);
+  if (address != nullptr && arena.spans.address_of(range->offset) != *address) {
+    return fail(ErrorCode::unknown_handle);
+  }
   if (arena.is_under_way(range->offset)) return fail(ErrorCode::unknown_handle);
   return take_back(arena, k, *range);
 }
@@ -168,6 +181,10 @@ bool AllocatorCore<Policy>::can_allocate(const AllocationRequest& request) noexc
   const std::uint32_t k = choose(request);
   if (k >= kMaxArenas || !arenas_[k]) return false;
   if (k < class_count_ && has_hole(k, request)) return true;
+  if (k < magazines_) {
+    empty_fronts(false);
+    if (has_hole(k, request)) return true;
+  }
   if (config_.fixed) return false;
   const Bytes whole = align_up(request.size, Alignment{windows_.source().unit()});
   return device_room() >= whole || can_do_without_device(k, request, whole);
@@ -177,6 +194,13 @@ template <class Policy>
 bool AllocatorCore<Policy>::has_hole(std::uint32_t k, const AllocationRequest& request) noexcept {
   const Lock lock(arenas_[k]->mutex);
   return arenas_[k]->spans.can_allocate({request.size, request.alignment});
+}
+
+// Whether frees of the arena take its lock: it is no slab's, or there are notes or an observer to be told.
+template <class Policy>
+void AllocatorCore<Policy>::update_with_lock(std::uint32_t k) noexcept {
+  const bool has_magazine = k < magazines_ && arenas_[k]->spans.is_slab();
+  with_lock_[k].set(!has_magazine || arenas_[k]->notes.any());
 }
 
 // What allocate could get from the device, once it has given back what lies about unused.
@@ -210,15 +234,23 @@ bool AllocatorCore<Policy>::can_do_without_device(std::uint32_t k, const Allocat
 }
 
 template <class Policy>
+void AllocatorCore<Policy>::free_or_report(AllocationId id, const Address* address) noexcept {
+  const Result<void> freed = free_locked(id, address);
+  if (!freed) report_misuse(freed.error(), id.bits());
+}
+
+template <class Policy>
 void AllocatorCore<Policy>::report_misuse(Error error, std::uint64_t subject) const noexcept {
   config_.common.on_misuse({.code = error.code, .function = config_.name, .subject = subject});
 }
 
-template Result<Allocation> AllocatorCore<SingleThreaded>::allocate(const AllocationRequest&) noexcept;
-template Result<void> AllocatorCore<SingleThreaded>::try_free(const Allocation&) noexcept;
+template Result<Allocation> AllocatorCore<SingleThreaded>::allocate_locked(const AllocationRequest&) noexcept;
+template void AllocatorCore<SingleThreaded>::free_or_report(AllocationId, const Address*) noexcept;
+template Result<void> AllocatorCore<SingleThreaded>::free_locked(AllocationId, const Address*) noexcept;
 template Result<void> AllocatorCore<SingleThreaded>::try_free(Address) noexcept;
 template Result<AllocationInfo> AllocatorCore<SingleThreaded>::find(Address) noexcept;
 template bool AllocatorCore<SingleThreaded>::can_allocate(const AllocationRequest&) noexcept;
+template void AllocatorCore<SingleThreaded>::update_with_lock(std::uint32_t) noexcept;
 template void AllocatorCore<SingleThreaded>::report_misuse(Error, std::uint64_t) const noexcept;
 template Allocation AllocatorCore<SingleThreaded>::publish(Arena<SingleThreaded>&, std::uint32_t,
                                                            const Range&, const AllocationRequest&) noexcept;
@@ -226,11 +258,13 @@ template tl::unexpected<Error> AllocatorCore<SingleThreaded>::refuse(std::uint32
                                                                      Error) const noexcept;
 template AllocationInfo AllocatorCore<SingleThreaded>::info_of(const Arena<SingleThreaded>&, std::uint32_t,
                                                                const Range&, Bytes) const noexcept;
-template Result<Allocation> AllocatorCore<ThreadSafe>::allocate(const AllocationRequest&) noexcept;
-template Result<void> AllocatorCore<ThreadSafe>::try_free(const Allocation&) noexcept;
+template Result<Allocation> AllocatorCore<ThreadSafe>::allocate_locked(const AllocationRequest&) noexcept;
+template void AllocatorCore<ThreadSafe>::free_or_report(AllocationId, const Address*) noexcept;
+template Result<void> AllocatorCore<ThreadSafe>::free_locked(AllocationId, const Address*) noexcept;
 template Result<void> AllocatorCore<ThreadSafe>::try_free(Address) noexcept;
 template Result<AllocationInfo> AllocatorCore<ThreadSafe>::find(Address) noexcept;
 template bool AllocatorCore<ThreadSafe>::can_allocate(const AllocationRequest&) noexcept;
+template void AllocatorCore<ThreadSafe>::update_with_lock(std::uint32_t) noexcept;
 template void AllocatorCore<ThreadSafe>::report_misuse(Error, std::uint64_t) const noexcept;
 template Allocation AllocatorCore<ThreadSafe>::publish(Arena<ThreadSafe>&, std::uint32_t, const Range&,
                                                        const AllocationRequest&) noexcept;

@@ -1,13 +1,16 @@
 // The state and the calls behind BasicAllocator.
 //
-//   allocate ---> arena: range (lock) ---> pages bound? --yes--> done
+//   allocate ---> slab's size: a parked slot of this thread's front? --yes--> done, no lock taken
+//                    |
+//                    v
+//                 arena: range (lock) ---> pages bound? --yes--> done
 //                    |                         |
 //                    | full                    no: Paging::commit
 //                    v
 //                 Windows::open, again
 //
-// Lock order: Arena::growing, Arena::mutex, the tracker's. Two arenas' locks are never held together but by
-// report(), which takes all of them in order.
+// Lock order: Fronts' mutex, a front in hand, Arena::growing, Arena::mutex, the tracker's. Two arenas' locks
+// are never held together but by report(), which takes all of them in order.
 #pragma once
 
 #include <array>
@@ -16,6 +19,7 @@
 #include "vaspace/arena/arena_allocator.hpp"
 
 #include "arena/arena.hpp"
+#include "arena/fronts.hpp"
 #include "arena/paging.hpp"
 #include "arena/windows.hpp"
 
@@ -42,7 +46,10 @@ class AllocatorCore {
 
   [[nodiscard]] Result<Allocation> allocate(const AllocationRequest& request) noexcept;
   [[nodiscard]] Result<void> try_free(const Allocation& allocation) noexcept;
+  [[nodiscard]] Result<void> try_free(AllocationId id) noexcept;
   [[nodiscard]] Result<void> try_free(Address address) noexcept;
+  void free(const Allocation& allocation) noexcept;
+  void free(AllocationId id) noexcept;
   void report_misuse(Error error, std::uint64_t subject) const noexcept;
   [[nodiscard]] Result<AllocationInfo> find(Address address) noexcept;
   [[nodiscard]] bool can_allocate(const AllocationRequest& request) noexcept;
@@ -51,8 +58,9 @@ class AllocatorCore {
   void flush() noexcept;
 
   [[nodiscard]] AllocatorReport report() noexcept;
-  // The sum over all arenas of one of their figures.
-  [[nodiscard]] Bytes sum(Bytes Arena<Policy>::*figure) noexcept;
+  // Sums over all arenas. While other threads are at work each is as it was at some moment of the call.
+  [[nodiscard]] Bytes live() noexcept;
+  [[nodiscard]] Bytes used() noexcept;
   [[nodiscard]] Bytes committed() noexcept;
   [[nodiscard]] Bytes reserved() noexcept;
   [[nodiscard]] const char* validate() noexcept;
@@ -61,8 +69,14 @@ class AllocatorCore {
   using ArenaOf = Arena<Policy>;
   using Lock = std::unique_lock<typename Policy::Mutex>;
 
-  static constexpr unsigned kArenaShift = 28;  // of an allocation's index
+  static constexpr unsigned kArenaShift = 27;  // of an allocation's index
   static constexpr std::uint32_t kIndexMask = (1U << kArenaShift) - 1;
+  static_assert(kMaxArenas < (1U << (32 - kArenaShift)));
+
+  // Sizes up to kSmall find their slab in a table, by steps of kSmallStep.
+  static constexpr std::uint64_t kSmall = (64_KiB).value;
+  static constexpr unsigned kSmallStepBits = 8;
+  static constexpr std::uint32_t kNoSlab = kMaxArenas;
 
   // A range in an arena, its pages touched but perhaps not bound.
   struct Placed {
@@ -73,9 +87,20 @@ class AllocatorCore {
   [[nodiscard]] Result<void> set_up() noexcept;
   [[nodiscard]] Result<void> set_up_arena(std::uint32_t k, const SizeClass& size_class,
                                           Bytes reservation) noexcept;
+  [[nodiscard]] bool set_up_slabs() noexcept;
+  void update_with_lock(std::uint32_t k) noexcept;
   void report_leaks() noexcept;
 
   [[nodiscard]] std::uint32_t choose(const AllocationRequest& request) const noexcept;
+  // Whether allocate looks into a magazine for such a size; `k` is its arena.
+  [[nodiscard]] bool is_hot(Bytes size, std::uint32_t k) const noexcept {
+    return size.value <= kSmall && slab_of_size_[(size.value - 1) >> kSmallStepBits] == k;
+  }
+  // Out of a magazine that is not empty.
+  [[nodiscard]] Result<Allocation> allocate_parked(Magazine& magazine, std::uint32_t k, Bytes size) noexcept;
+  [[nodiscard]] Result<Allocation> allocate_locked(const AllocationRequest& request) noexcept;
+  [[nodiscard]] Result<Allocation> allocate_refilled(std::uint32_t k, Bytes size) noexcept;
+  void refill(ArenaOf& arena, Magazine& magazine) noexcept;
   [[nodiscard]] Result<Allocation> allocate_slow(std::uint32_t k, const AllocationRequest& request) noexcept;
   [[nodiscard]] Result<Placed> place(std::uint32_t k, const AllocationRequest& request,
                                      UnderWay& under_way) noexcept;
@@ -102,6 +127,29 @@ class AllocatorCore {
   template <class Use>
   [[nodiscard]] Result<void> at(Address address, Use&& use) noexcept;
   [[nodiscard]] Result<void> take_back(ArenaOf& arena, std::uint32_t k, const Range& range) noexcept;
+  // Into the thread's own magazine; false: not this way. kChecked: only if the slot is at the address.
+  template <bool kChecked>
+  [[nodiscard]] bool free_parked(AllocationId id, Address address) noexcept;
+  [[nodiscard]] Result<void> free_locked(AllocationId id, const Address* address) noexcept;
+  void free_or_report(AllocationId id, const Address* address) noexcept;
+  void spill(std::uint32_t k) noexcept;
+  // The slots of a magazine go back, the arena's lock is held.
+  void give_slots(ArenaOf& arena, const std::uint32_t* slots, std::uint32_t count) noexcept;
+  void empty_front(Front& front) noexcept;
+  // All fronts are emptied; or, of those that nobody has used since the last time.
+  void empty_fronts(bool idle_only) noexcept;
+  // What an arena's lock and all fronts say together.
+  struct Tally {
+    std::uint64_t count = 0;
+    std::uint64_t live = 0;
+  };
+  [[nodiscard]] Tally tally(ArenaOf& arena, std::uint32_t k) noexcept;
+  [[nodiscard]] Bytes used_of(ArenaOf& arena, std::uint64_t count) const noexcept {
+    return arena.spans.is_slab() ? count * arena.spans.slab()->slot_size() : arena.used;
+  }
+  [[nodiscard]] std::uint64_t parked(std::uint32_t k) const noexcept;
+  void fill_in(AllocatorReport& report) noexcept;
+  [[nodiscard]] const char* validate_arena(ArenaOf& arena, std::uint32_t k) noexcept;
   [[nodiscard]] AllocationInfo info_of(const ArenaOf& arena, std::uint32_t k, const Range& range,
                                        Bytes requested) const noexcept;
 
@@ -128,6 +176,12 @@ class AllocatorCore {
   std::array<SizeClass, kMaxSizeClasses> classes_{};
   std::uint32_t class_count_ = 0;  // also the index of the arena of allocations that stand alone
   SizeClassIndex index_;
+  Fronts<Policy> fronts_;
+  // By size, the slab arena whose magazine serves it; kNoSlab: the way with the lock.
+  std::array<std::uint8_t, (kSmall >> kSmallStepBits)> slab_of_size_{};
+  // By arena: frees take the lock, because there is no slab, or something beside its slots.
+  std::array<Figure<bool>, kMaxArenas + 1> with_lock_;
+  std::uint32_t magazines_ = 0;  // one above the last slab arena
   std::array<std::optional<ArenaOf>, kMaxArenas> arenas_;
   Windows<Policy> windows_;
   std::optional<PagePool> pool_;

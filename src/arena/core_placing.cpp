@@ -28,6 +28,7 @@ Result<Allocation> AllocatorCore<Policy>::allocate_slow(std::uint32_t k,
   const Lock lock(arena.mutex);
   arena.end(under_way);
   arena.notes.put(placed->range.id.index, std::move(note));
+  if (arena.notes.any()) update_with_lock(placed->arena);
   return publish(arena, placed->arena, placed->range, request);
 }
 
@@ -37,7 +38,7 @@ auto AllocatorCore<Policy>::place_in(std::uint32_t k, const AllocationRequest& r
                                      UnderWay& under_way) noexcept -> Result<Placed> {
   ArenaOf& arena = *arenas_[k];
   const Lock lock(arena.mutex);
-  return equip(arena, k, arena.spans.allocate({request.size, request.alignment}), request, under_way);
+  return equip(arena, k, arena.spans.take({request.size, request.alignment}), request, under_way);
 }
 
 // The arena's lock is held.
@@ -50,8 +51,9 @@ auto AllocatorCore<Policy>::equip(ArenaOf& arena, std::uint32_t k, const Result<
   const bool noted = plain || arena.notes.prepare(range->id.index);
   if (!noted ||
       (arena.pages && arena.pages->touch(range->offset, range->size) == PageTable::Touch::no_host)) {
-    const Result<Freed> freed = arena.spans.release(range->id);
-    if (freed->span_empty && !config_.fixed) arena.queue_window(arena.spans.window_of(range->offset));
+    arena.spans.untake(*range);
+    const std::uint32_t window = arena.spans.window_of(range->offset);
+    if (arena.spans.empty(window) && !config_.fixed) arena.queue_window(window);
     return fail(ErrorCode::out_of_host_memory);
   }
   arena.begin(under_way, range->offset);
@@ -144,7 +146,7 @@ void AllocatorCore<Policy>::take_apart(const Placed& placed, const UnderWay& und
     const Lock lock(arena.mutex);
     arena.end(under_way);
     arena.pages->release(range.offset, range.size);
-    (void)arena.spans.release(range.id);
+    arena.spans.untake(range);
     // Whoever waits for one of its pages looks again.
     arena.changed.notify_all();
   }

@@ -8,8 +8,7 @@ namespace vaspace {
 // DESIGN, decision 9: at most a share of live and a fixed rest.
 template <class Policy>
 Bytes AllocatorCore<Policy>::retained_cap() noexcept {
-  const Bytes live = sum(&ArenaOf::live);
-  return config_.common.retain + Bytes{live.value / 100 * config_.common.retain_percent};
+  return config_.common.retain + Bytes{live().value / 100 * config_.common.retain_percent};
 }
 
 template <class Policy>
@@ -40,6 +39,7 @@ std::uint64_t AllocatorCore<Policy>::trim_pages(std::uint64_t keep, std::uint64_
 template <class Policy>
 void AllocatorCore<Policy>::collect() noexcept {
   const Bytes keep = retained_cap();
+  empty_fronts(keep != Bytes{});
   const Bytes page = paging_ ? pool_->page_size() : 1_B;
   give_back(keep / page, std::max<std::uint64_t>(config_.common.collect_step / page, 1));
   // Where reserving commits, the smallest block is kept too: a program that needs one now and then does not
@@ -49,16 +49,40 @@ void AllocatorCore<Policy>::collect() noexcept {
 
 template <class Policy>
 void AllocatorCore<Policy>::flush() noexcept {
+  empty_fronts(false);
   give_back(0, kUnlimited);
   windows_.source().trim(Bytes{});
 }
 
+// The arena's lock is held. Of a slab, what is taken and neither parked nor on its way is live.
 template <class Policy>
-Bytes AllocatorCore<Policy>::sum(Bytes ArenaOf::*figure) noexcept {
+auto AllocatorCore<Policy>::tally(ArenaOf& arena, std::uint32_t k) noexcept -> Tally {
+  Tally sum{.count = arena.count, .live = arena.live.value};
+  if (!arena.spans.is_slab()) return sum;
+  sum.count = arena.spans.slab()->taken() - parked(k);
+  for (const UnderWay* range = arena.under_way; range != nullptr; range = range->next)
+    --sum.count;
+  if (k >= magazines_) return sum;
+  fronts_.for_each([&](const Front& front) { sum.live += front.magazines()[k].live.get(); });
+  return sum;
+}
+
+template <class Policy>
+Bytes AllocatorCore<Policy>::live() noexcept {
   Bytes total{};
-  for_each_arena([&](ArenaOf& arena, std::uint32_t) {
+  for_each_arena([&](ArenaOf& arena, std::uint32_t k) {
     const Lock lock(arena.mutex);
-    total += arena.*figure;
+    total += Bytes{tally(arena, k).live};
+  });
+  return total;
+}
+
+template <class Policy>
+Bytes AllocatorCore<Policy>::used() noexcept {
+  Bytes total{};
+  for_each_arena([&](ArenaOf& arena, std::uint32_t k) {
+    const Lock lock(arena.mutex);
+    total += used_of(arena, tally(arena, k).count);
   });
   return total;
 }
@@ -72,26 +96,41 @@ Bytes AllocatorCore<Policy>::committed() noexcept {
 // Where arenas cut their reservations out of blocks, the blocks are what is reserved.
 template <class Policy>
 Bytes AllocatorCore<Policy>::reserved() noexcept {
-  return windows_.source().cuts() ? windows_.source().held() : sum(&ArenaOf::reserved);
+  if (windows_.source().cuts()) return windows_.source().held();
+  Bytes total{};
+  for_each_arena([&](ArenaOf& arena, std::uint32_t) {
+    const Lock lock(arena.mutex);
+    total += arena.reserved;
+  });
+  return total;
 }
 
+// The driver is asked under no lock (T2).
 template <class Policy>
 AllocatorReport AllocatorCore<Policy>::report() noexcept {
   AllocatorReport report;
-  // The driver is asked under no lock (T2).
   report.physical = backend_.measured_physical().value_or(Bytes{});
+  fronts_.while_paused([&] { fill_in(report); });
+  return report;
+}
+
+template <class Policy>
+void AllocatorCore<Policy>::fill_in(AllocatorReport& report) noexcept {
   std::array<std::optional<Lock>, kMaxArenas> locks;
   for_each_arena([&](ArenaOf& arena, std::uint32_t k) { locks[k].emplace(arena.mutex); });
   const bool commits = backend_.profile().capabilities.reserve_commits;
   const Bytes page = paging_ ? pool_->page_size() : Bytes{};
   for_each_arena([&](ArenaOf& arena, std::uint32_t k) {
     ArenaReport& mine = report.arenas[k];
+    const Tally sum = tally(arena, k);
     mine = {.max_size = arena.shape.max_size,
             .slab = arena.spans.is_slab(),
-            .live_allocations = arena.count,
+            .live_allocations = sum.count,
             .reservations = arena.window_count,
-            .live = arena.live,
-            .used = arena.used,
+            .parked = parked(k),
+            .lock_acquisitions = arena.mutex.acquisitions(),
+            .live = Bytes{sum.live},
+            .used = used_of(arena, sum.count),
             .reserved = arena.reserved,
             .committed = commits       ? arena.reserved
                          : arena.pages ? arena.pages->bound() * page
@@ -114,22 +153,26 @@ AllocatorReport AllocatorCore<Policy>::report() noexcept {
   report.refused_by_driver =
       (paging_ ? paging_->refused() + pool_->refused() : 0) + windows_.source().refused();
   report.address_visits = windows_.address_visits();
-  return report;
+}
+
+template <class Policy>
+std::uint64_t AllocatorCore<Policy>::parked(std::uint32_t k) const noexcept {
+  std::uint64_t slots = 0;
+  if (k >= magazines_) return slots;
+  fronts_.for_each([&](const Front& front) { slots += front.magazines()[k].count.get(); });
+  return slots;
 }
 
 template <class Policy>
 const char* AllocatorCore<Policy>::validate() noexcept {
   const char* wrong = nullptr;
   std::uint64_t bound = 0;
-  for_each_arena([&](ArenaOf& arena, std::uint32_t) {
-    const Lock lock(arena.mutex);
-    if (wrong == nullptr) wrong = arena.spans.validate();
-    if (wrong == nullptr && arena.pages) wrong = arena.pages->validate();
-    const RangeReport ranges = arena.spans.report();
-    if (ranges.used != arena.used || ranges.live != arena.count)
-      wrong = "an arena's used bytes are miscounted";
-    if (arena.live > arena.used || arena.used > arena.reserved) wrong = "not live <= used <= reserved";
-    if (arena.pages) bound += arena.pages->bound();
+  fronts_.while_paused([&] {
+    for_each_arena([&](ArenaOf& arena, std::uint32_t k) {
+      const Lock lock(arena.mutex);
+      if (wrong == nullptr) wrong = validate_arena(arena, k);
+      if (arena.pages) bound += arena.pages->bound();
+    });
   });
   if (wrong == nullptr && pool_ && bound + pool_->pooled() != pool_->held()) {
     wrong = "pages held are neither bound nor pooled";
@@ -137,17 +180,39 @@ const char* AllocatorCore<Policy>::validate() noexcept {
   return wrong;
 }
 
+template <class Policy>
+const char* AllocatorCore<Policy>::validate_arena(ArenaOf& arena, std::uint32_t k) noexcept {
+  if (const char* wrong = arena.spans.validate(); wrong != nullptr) return wrong;
+  if (arena.pages) {
+    if (const char* wrong = arena.pages->validate(); wrong != nullptr) return wrong;
+  }
+  const RangeReport ranges = arena.spans.report();
+  const Tally sum = tally(arena, k);
+  const Bytes used = used_of(arena, sum.count);
+  if (!arena.spans.is_slab() && (ranges.live != sum.count || ranges.used != used)) {
+    return "an arena's used bytes are miscounted";
+  }
+  if (arena.spans.is_slab() && sum.count != arena.spans.count_live())
+    return "a slot is neither live nor parked";
+  if (Bytes{sum.live} > used || used > arena.reserved) return "not live <= used <= reserved";
+  return nullptr;
+}
+
 template void AllocatorCore<SingleThreaded>::collect() noexcept;
 template void AllocatorCore<SingleThreaded>::flush() noexcept;
 template AllocatorReport AllocatorCore<SingleThreaded>::report() noexcept;
-template Bytes AllocatorCore<SingleThreaded>::sum(Bytes Arena<SingleThreaded>::*) noexcept;
+template auto AllocatorCore<SingleThreaded>::tally(Arena<SingleThreaded>&, std::uint32_t) noexcept -> Tally;
+template Bytes AllocatorCore<SingleThreaded>::live() noexcept;
+template Bytes AllocatorCore<SingleThreaded>::used() noexcept;
 template Bytes AllocatorCore<SingleThreaded>::committed() noexcept;
 template Bytes AllocatorCore<SingleThreaded>::reserved() noexcept;
 template const char* AllocatorCore<SingleThreaded>::validate() noexcept;
 template void AllocatorCore<ThreadSafe>::collect() noexcept;
 template void AllocatorCore<ThreadSafe>::flush() noexcept;
 template AllocatorReport AllocatorCore<ThreadSafe>::report() noexcept;
-template Bytes AllocatorCore<ThreadSafe>::sum(Bytes Arena<ThreadSafe>::*) noexcept;
+template auto AllocatorCore<ThreadSafe>::tally(Arena<ThreadSafe>&, std::uint32_t) noexcept -> Tally;
+template Bytes AllocatorCore<ThreadSafe>::live() noexcept;
+template Bytes AllocatorCore<ThreadSafe>::used() noexcept;
 template Bytes AllocatorCore<ThreadSafe>::committed() noexcept;
 template Bytes AllocatorCore<ThreadSafe>::reserved() noexcept;
 template const char* AllocatorCore<ThreadSafe>::validate() noexcept;

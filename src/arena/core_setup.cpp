@@ -15,6 +15,7 @@ AllocatorCore<Policy>::AllocatorCore(Backend& backend, const CoreConfig& config,
     : backend_(backend),
       config_(config),
       device_size_(device_size),
+      fronts_(config.common.host),
       windows_(backend,
                {.memory_type = config.common.memory_type,
                 .unit = unit,
@@ -65,6 +66,7 @@ Result<void> AllocatorCore<Policy>::set_up() noexcept {
     const Bytes reservation = config_.fixed ? config_.fixed_size : classes_[k].reservation;
     if (Result<void> arena = set_up_arena(k, classes_[k], reservation); !arena) return arena;
   }
+  if (!set_up_slabs()) return fail(ErrorCode::out_of_host_memory);
   if (!config_.fixed) return set_up_arena(class_count_, {kMaxBytes, {}, Strategy::object}, Bytes{});
   const ArenaShape& shape = arenas_[0]->shape;
   const Result<std::uint32_t> opened =
@@ -110,8 +112,43 @@ Result<void> AllocatorCore<Policy>::set_up_arena(std::uint32_t k, const SizeClas
   return {};
 }
 
+// Where an observer is to hear of each call, all of them take the lock, and there are no fronts.
+template <class Policy>
+bool AllocatorCore<Policy>::set_up_slabs() noexcept {
+  slab_of_size_.fill(kNoSlab);
+  for (Figure<bool>& with_lock : with_lock_)
+    with_lock.set(true);
+  if (config_.common.observer) return true;
+  SlabShapes slabs{};
+  for (std::uint32_t k = 0; k < class_count_; ++k) {
+    const Spans& spans = arenas_[k]->spans;
+    const TrackedSlabAllocator* slab = arenas_[k]->spans.slab();
+    if (slab == nullptr) continue;
+    slabs[k] = {.records = slab->slot_records(),
+                .window_bits = slab->window_bits(),
+                .alignment = slab->natural_alignment().value,
+                .windows = &spans.addresses()};
+    magazines_ = k + 1;
+    update_with_lock(k);
+  }
+  // A step's sizes are all one slab's, or none's.
+  for (std::uint32_t step = 0; step < slab_of_size_.size(); ++step) {
+    const Bytes least{(std::uint64_t{step} << kSmallStepBits) + 1};
+    const Bytes most{(std::uint64_t{step} + 1) << kSmallStepBits};
+    const std::uint32_t k = index_.choose(least, {});
+    if (k == index_.choose(most, {}) && k < class_count_ && slabs[k].alignment != 0) {
+      slab_of_size_[step] = static_cast<std::uint8_t>(k);
+    }
+  }
+  if (magazines_ == 0) return true;
+  return fronts_.open(magazines_, slabs, {this, [](void* core, Front& front) noexcept {
+                                            static_cast<AllocatorCore*>(core)->empty_front(front);
+                                          }});
+}
+
 template <class Policy>
 AllocatorCore<Policy>::~AllocatorCore() {
+  fronts_.close();
   report_leaks();
   for_each_arena([&](ArenaOf& arena, std::uint32_t) { windows_.take_down(arena, paging()); });
 }
@@ -122,7 +159,7 @@ void AllocatorCore<Policy>::report_leaks() noexcept {
   const ArenaConfig& common = config_.common;
   std::uint64_t leaks = 0;
   for_each_arena([&](ArenaOf& arena, std::uint32_t k) {
-    if (arena.count == 0) return;
+    if (tally(arena, k).count == 0) return;
     arena.spans.for_each([&](const Range& range, Bytes requested) {
       const AllocationInfo info = info_of(arena, k, range, requested);
       ++leaks;

@@ -58,7 +58,7 @@ Result<Lease> ReservationSource::cut(Bytes size, Alignment alignment) noexcept {
   for (;;) {
     {
       const std::scoped_lock lock(mutex_);
-      const Result<Range> range = blocks_->allocate({size, alignment});
+      const Result<Range> range = blocks_->take({size, alignment});
       if (range) {
         Block& block = block_list_[blocks_->window_of(range->offset)];
         if (block.used == Bytes{}) empty_blocks_ -= block.reservation.size;

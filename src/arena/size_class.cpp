@@ -19,6 +19,10 @@ Result<void> validate_size_classes(std::span<const SizeClass> classes) noexcept 
     }
     below = c.max_size;
   }
+  // A slot of 64 KiB has no room to remember that all but one byte of it was not asked for.
+  if (classes[0].strategy == Strategy::slab && classes[0].max_size == 64_KiB) {
+    return fail(ErrorCode::invalid_configuration);
+  }
   return {};
 }
 

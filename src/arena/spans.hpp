@@ -52,9 +52,31 @@ class Spans {
   [[nodiscard]] bool is_slab() const noexcept { return slab_.has_value(); }
   [[nodiscard]] Bytes window() const noexcept { return slab_ ? slab_->window() : object_->window(); }
 
-  [[nodiscard]] Result<Range> allocate(RangeRequest request) noexcept {
-    return slab_ ? slab_->allocate(request) : object_->allocate(request);
+  // Placed for a request: live at once in an object strategy, parked in a slab, whose id comes with
+  // activate().
+  [[nodiscard]] Result<Range> take(RangeRequest request) noexcept {
+    if (!slab_) return object_->allocate(request);
+    const Result<std::uint32_t> slot = slab_->take(request);
+    if (!slot) return fail(slot.error());
+    return range_of_slot(*slot);
   }
+  // As it was before take().
+  void untake(const Range& range) noexcept {
+    if (slab_) {
+      slab_->give(range.id.index);
+    } else {
+      (void)object_->release(range.id);
+    }
+  }
+  [[nodiscard]] RangeId activate(const Range& range, Bytes requested) noexcept {
+    return slab_ ? slab_->activate(range.id.index, requested) : range.id;
+  }
+  // Of a slot, parked or live.
+  [[nodiscard]] Range range_of_slot(std::uint32_t slot) const noexcept {
+    return {slab_->offset_of(slot), slab_->slot_size(), {slot, 0}};
+  }
+  [[nodiscard]] TrackedSlabAllocator* slab() noexcept { return slab_ ? &*slab_ : nullptr; }
+  [[nodiscard]] const PublishedArray<Address>& addresses() const noexcept { return addresses_; }
   // All of an empty window; of object strategy only.
   [[nodiscard]] Result<Range> take_window(std::uint32_t window, Bytes requested) noexcept {
     return object_->take_span(begin_of(window), requested);
@@ -67,6 +89,11 @@ class Spans {
   }
   [[nodiscard]] Result<Range> find_at(Offset offset) noexcept {
     return slab_ ? slab_->find_at(offset) : object_->find_at(offset);
+  }
+  [[nodiscard]] std::uint64_t count_live() const noexcept {
+    std::uint64_t live = 0;
+    for_each([&](const Range&, Bytes) { ++live; });
+    return live;
   }
   [[nodiscard]] Bytes requested(RangeId id) const noexcept {
     return slab_ ? slab_->requested(id) : object_->requested(id);
@@ -93,8 +120,11 @@ class Spans {
     const Result<Offset> begin = slab_ ? slab_->add_span(size) : object_->add_span(size);
     if (!begin) return fail(begin.error());
     const std::uint32_t window = window_of(*begin);
-    if (window == addresses_.size()) addresses_.push_back_reserved(address);
-    addresses_[window] = address;
+    if (window == addresses_.size()) {
+      addresses_.push_back_reserved(address);
+    } else {
+      addresses_.set(window, address);
+    }
     return window;
   }
   // Errors: wrong_state when something lives in it.
@@ -113,7 +143,7 @@ class Spans {
     return Offset{std::uint64_t{window} << window_bits_};
   }
   [[nodiscard]] Address address_of(Offset offset) const noexcept {
-    return addresses_.data()[window_of(offset)] + Bytes{offset.value & window_mask_};
+    return addresses_.view()[window_of(offset)] + Bytes{offset.value & window_mask_};
   }
   [[nodiscard]] Offset offset_of(std::uint32_t window, Address address) const noexcept {
     return begin_of(window) + (address - addresses_[window]);
@@ -126,7 +156,7 @@ class Spans {
   std::optional<ObjectAllocator> object_;
   std::uint64_t window_mask_ = 0;
   unsigned window_bits_ = 0;
-  HostArray<Address> addresses_;  // by window
+  PublishedArray<Address> addresses_;  // by window
 };
 
 }  // namespace vaspace

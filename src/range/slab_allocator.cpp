@@ -107,6 +107,11 @@ Result<Range> BasicSlabAllocator<Record>::allocate_rare(RangeRequest request) no
 
 template <class Record>
 Result<std::uint32_t> BasicSlabAllocator<Record>::take(RangeRequest request) noexcept requires kTracked {
+  if (is_plain(request)) {
+    const std::uint32_t next = take();
+    if (next == kNone) return fail(ErrorCode::out_of_space);
+    return next;
+  }
   const Result<std::uint32_t> slot = find_slot(request);
   if (slot) take_at(*slot);
   return slot;

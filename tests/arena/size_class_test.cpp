@@ -119,6 +119,7 @@ TEST(SizeClassTable, MalformedOnesAreRefused) {
   expect_refused({{1_MiB, 1_MiB - 1_B}}, "just below");
   expect_refused({{65_KiB, 1_MiB, Strategy::slab}}, "a slab too large");
   expect_refused({{kMaxBytes, 1_MiB, Strategy::slab}}, "an unlimited slab");
+  expect_refused({{64_KiB, 64_KiB, Strategy::slab}}, "a slot that cannot note all it was not asked for");
   expect_refused({{1_KiB, {}, Strategy::slab}}, "a slab over the whole device");
   expect_refused({{1_KiB, 512_B, Strategy::slab}}, "a slab smaller than its slot");
   expect_refused({{1_KiB, Bytes{(1ULL << 48U) + 1}}}, "a reservation beyond all address space");
@@ -132,7 +133,9 @@ TEST(SizeClassTable, MalformedOnesAreRefused) {
 }
 
 TEST(SizeClassTable, EdgesThatAreAllowed) {
-  EXPECT_TRUE(validate_size_classes(Table{{64_KiB, 64_KiB, Strategy::slab}}));
+  EXPECT_TRUE(
+      validate_size_classes(Table{{1_KiB, 64_KiB, Strategy::slab}, {64_KiB, 64_KiB, Strategy::slab}}));
+  EXPECT_TRUE(validate_size_classes(kTunedSizeClasses));
   EXPECT_TRUE(validate_size_classes(Table{{1_MiB, 1_MiB}}));
   EXPECT_TRUE(validate_size_classes(Table{{1_B, 64_KiB, Strategy::slab}, {kMaxBytes, 1_MiB}}));
   EXPECT_TRUE(validate_size_classes(Table{{1_KiB, Bytes{1ULL << 48U}}}));

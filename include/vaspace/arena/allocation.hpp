@@ -45,7 +45,7 @@ struct AllocationInfo {
 };
 
 // Size classes, and one more for allocations with a reservation of their own.
-inline constexpr std::uint32_t kMaxArenas = 15;
+inline constexpr std::uint32_t kMaxArenas = 31;
 
 // What was still allocated when its allocator was destroyed.
 struct LeakHandler {
@@ -61,8 +61,10 @@ struct ArenaReport {
   std::uint64_t live_allocations = 0;
   std::uint64_t under_way = 0;  // placed, but their pages are still being bound; not live yet
   std::uint64_t reservations = 0;
-  Bytes live{};       // asked for
-  Bytes used{};       // slots, granules
+  std::uint64_t parked = 0;             // slots in threads' magazines: neither live nor free
+  std::uint64_t lock_acquisitions = 0;  // of the arena's lock so far; 0 without one
+  Bytes live{};                         // asked for
+  Bytes used{};                         // slots, granules
   Bytes reserved{};   // address space; in the total the whole blocks, where arenas cut theirs out of blocks
   Bytes committed{};  // pages bound
 };
@@ -93,8 +95,10 @@ concept VaAllocator = std::movable<A> && requires(A a, const A c, const Allocati
   // driver.
   { a.free(allocation) } -> std::same_as<void>;
   { a.free(address) } -> std::same_as<void>;
+  { a.free(allocation.id) } -> std::same_as<void>;
   // The same, with an Error in place of misuse.
   { a.try_free(allocation) } -> std::same_as<Result<void>>;
+  { a.try_free(allocation.id) } -> std::same_as<Result<void>>;
   { a.try_free(address) } -> std::same_as<Result<void>>;
   { c.find(address) } -> std::same_as<Result<AllocationInfo>>;
   { c.can_allocate(request) } -> std::same_as<bool>;

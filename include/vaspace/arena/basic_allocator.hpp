@@ -43,10 +43,15 @@ class BasicAllocator {
   // A handle or address that is not live is reported to config.on_misuse and nothing changes (R6). By handle:
   // unknown, foreign and stale ones are told. By address: unknown, interior and free ones are; a reused one
   // cannot be. The first free or find by address puts the live ranges of that arena in order, once.
+  //
+  // By id alone where 8 bytes are all that a caller keeps. By allocation its address is compared too, which
+  // tells a handle of an allocator with the same history and, once in 2^16, the same tag.
   void free(const Allocation& allocation) noexcept;
+  void free(AllocationId id) noexcept;
   void free(Address address) noexcept;
   // Errors: unknown_handle, stale_handle; unknown_address, interior_address.
   [[nodiscard]] Result<void> try_free(const Allocation& allocation) noexcept;
+  [[nodiscard]] Result<void> try_free(AllocationId id) noexcept;
   [[nodiscard]] Result<void> try_free(Address address) noexcept;
 
   // Errors: unknown_address, interior_address.

@@ -1,7 +1,8 @@
 // Which arena serves which size: a table, as data.
 //
 // Always true of a table that validates: classes rise strictly; a reservation holds at least one allocation
-// of its class; slab classes hold at most 64 KiB; only the last class may be unlimited.
+// of its class; slab classes hold at most 64 KiB, and one of 64 KiB has a smaller class below it; only the
+// last class may be unlimited.
 #pragma once
 
 #include <array>
@@ -21,7 +22,7 @@ struct SizeClass {
   Strategy strategy = Strategy::object;
 };
 
-inline constexpr std::uint32_t kMaxSizeClasses = 14;
+inline constexpr std::uint32_t kMaxSizeClasses = 30;
 
 // The standard table of eight arenas.
 inline constexpr std::array<SizeClass, 8> kStandardSizeClasses{{
@@ -32,6 +33,19 @@ inline constexpr std::array<SizeClass, 8> kStandardSizeClasses{{
     {64_KiB, 32_MiB, Strategy::object},
     {2_MiB, 64_MiB, Strategy::object},
     {32_MiB, 512_MiB, Strategy::object},
+    {kMaxBytes, {}, Strategy::object},
+}};
+
+// For speed: slabs up to 64 KiB, two to every doubling, so that nearly every allocation of a renderer is a
+// slot. What it costs is memory: each class that is used has a page of its own that is partly empty, so that
+// a program below some hundred megabytes is better off with the standard table (docs/performance.md).
+inline constexpr std::array<SizeClass, 19> kTunedSizeClasses{{
+    {256_B, 2_MiB, Strategy::slab},    {512_B, 2_MiB, Strategy::slab},    {768_B, 2_MiB, Strategy::slab},
+    {1_KiB, 2_MiB, Strategy::slab},    {1536_B, 4_MiB, Strategy::slab},   {2_KiB, 4_MiB, Strategy::slab},
+    {3_KiB, 8_MiB, Strategy::slab},    {4_KiB, 8_MiB, Strategy::slab},    {6_KiB, 16_MiB, Strategy::slab},
+    {8_KiB, 16_MiB, Strategy::slab},   {12_KiB, 32_MiB, Strategy::slab},  {16_KiB, 32_MiB, Strategy::slab},
+    {24_KiB, 64_MiB, Strategy::slab},  {32_KiB, 64_MiB, Strategy::slab},  {48_KiB, 64_MiB, Strategy::slab},
+    {64_KiB, 64_MiB, Strategy::slab},  {2_MiB, 64_MiB, Strategy::object}, {32_MiB, 512_MiB, Strategy::object},
     {kMaxBytes, {}, Strategy::object},
 }};
 

@@ -66,13 +66,61 @@ struct TrackedRecord {
   static constexpr Word kNobody = 0xffff;
 };
 
+// The way in and out of the parked state, which takes no more than the slot's record.
+struct SlotRecords {
+  using Word = TrackedRecord::Word;
+  static constexpr unsigned kChunkBits = 10;  // records of a chunk
+  static constexpr std::uint32_t kChunkMask = (1U << kChunkBits) - 1;
+
+  const PublishedArray<Word*>* chunks = nullptr;
+  std::uint64_t slot_size = 0;
+  std::uint32_t tag = 0;
+
+  // The parked slot, which is the caller's, is live from now on; its generation.
+  [[nodiscard]] std::uint32_t activate(std::uint32_t slot, Bytes requested) const noexcept {
+    const std::atomic_ref<Word> record(chunks->view()[slot >> kChunkBits][slot & kChunkMask]);
+    // Relaxed: the slot is this thread's alone, and what hands its id to another orders the rest.
+    const Word now = record.load(std::memory_order_relaxed);
+    record.store((now & ~TrackedRecord::kNobody) | static_cast<Word>(slot_size - requested.value),
+                 std::memory_order_relaxed);
+    return tag | (now >> 16U);
+  }
+  // The live slot is parked, and is the caller's now; what was asked for of it. Or 0: it is not live.
+  // kShared: others may park the same slot at this moment, and one of them gets it. Any `slot` may be asked
+  // for.
+  template <bool kShared>
+  [[nodiscard]] std::uint64_t park(std::uint32_t slot, std::uint32_t generation) const noexcept {
+    const auto all = chunks->view();
+    if (slot >> kChunkBits >= all.size()) [[unlikely]]
+      return 0;
+    Word* chunk = all[slot >> kChunkBits];
+    if (chunk == nullptr) [[unlikely]]
+      return 0;
+    // Relaxed: who frees was handed the id by who allocated, and that has ordered the two; among several who
+    // free the same id it is only to be settled which one does.
+    const std::atomic_ref<Word> record(chunk[slot & kChunkMask]);
+    Word now = record.load(std::memory_order_relaxed);
+    const Word slack = now & TrackedRecord::kNobody;
+    if ((tag | (now >> 16U)) != generation || slack == TrackedRecord::kNobody) [[unlikely]]
+      return 0;
+    const Word parked = (now + (TrackedRecord::kNobody + 1)) | TrackedRecord::kNobody;
+    if constexpr (kShared) {
+      if (!record.compare_exchange_strong(now, parked, std::memory_order_relaxed)) [[unlikely]]
+        return 0;
+    } else {
+      record.store(parked, std::memory_order_relaxed);
+    }
+    return slot_size - slack;
+  }
+};
+
 template <class Record>
 class BasicSlabAllocator {
  public:
   using Word = typename Record::Word;
   static constexpr bool kTracked = Record::kTracked;
   static constexpr std::uint32_t kNone = HierarchicalBitmap::kNone;
-  static constexpr std::uint32_t kMaxSlots = 1U << 28U;
+  static constexpr std::uint32_t kMaxSlots = 1U << 27U;
 
   // Errors: invalid_configuration (no slot fits the window, more than kMaxSlots, slots above 64 KiB where
   // what was asked for is tracked), out_of_host_memory.
@@ -189,39 +237,13 @@ class BasicSlabAllocator {
 
   // Thread-safe, for the one who holds the parked slot: it is live from now on.
   [[nodiscard]] RangeId activate(std::uint32_t slot, Bytes requested) noexcept requires kTracked {
-    const std::atomic_ref<Word> record(*record_of(slot));
-    // Relaxed: the slot is this thread's alone, and what hands its id to another orders the rest.
-    const Word now = record.load(std::memory_order_relaxed);
-    record.store((now & ~Record::kNobody) | static_cast<Word>(slot_size_ - requested.value),
-                 std::memory_order_relaxed);
-    return make_id(slot, tag_ | (now >> 16U));
+    return make_id(slot, slot_records().activate(slot, requested));
   }
-  // Thread-safe: the live slot is parked, and is the caller's now. What was asked for of it, or 0: it is not
-  // live, why_not(id) says why. kShared: others may park the same slot at this moment; one of them gets it.
-  template <bool kShared>
-  [[nodiscard]] Bytes park(RangeId id) noexcept requires kTracked {
-    const auto chunks = records_.view();
-    if (id.index >> kChunkBits >= chunks.size()) [[unlikely]]
-      return {};
-    Word* chunk = chunks[id.index >> kChunkBits];
-    if (chunk == nullptr) [[unlikely]]
-      return {};
-    // Relaxed: who frees was handed the id by who allocated, and that has ordered the two; among several who
-    // free the same id it is only to be settled which one does.
-    const std::atomic_ref<Word> record(chunk[id.index & kChunkMask]);
-    Word now = record.load(std::memory_order_relaxed);
-    const Word slack = now & Record::kNobody;
-    if ((tag_ | (now >> 16U)) != id.generation || slack == Record::kNobody) [[unlikely]]
-      return {};
-    const Word parked = (now + (Record::kNobody + 1)) | Record::kNobody;
-    if constexpr (kShared) {
-      if (!record.compare_exchange_strong(now, parked, std::memory_order_relaxed)) [[unlikely]]
-        return {};
-    } else {
-      record.store(parked, std::memory_order_relaxed);
-    }
-    return Bytes{slot_size_ - slack};
+  // What activate and park need, for who keeps it at hand. Valid until the allocator is moved or destroyed.
+  [[nodiscard]] SlotRecords slot_records() const noexcept requires kTracked {
+    return {&records_, slot_size_, tag_};
   }
+  [[nodiscard]] unsigned window_bits() const noexcept { return window_bits_; }
   // Why a handle is not live, found out after it was not. Thread-safe where tracked.
   [[nodiscard]] tl::unexpected<Error> why_not(RangeId id) const noexcept;
   // The begin of a slot, as an offset.
@@ -241,8 +263,8 @@ class BasicSlabAllocator {
   }
 
  private:
-  static constexpr unsigned kChunkBits = 10;  // records of a chunk
-  static constexpr std::uint32_t kChunkMask = (1U << kChunkBits) - 1;
+  static constexpr unsigned kChunkBits = SlotRecords::kChunkBits;
+  static constexpr std::uint32_t kChunkMask = SlotRecords::kChunkMask;
 
   struct Span {
     std::uint32_t slots = 0;  // 0: not in use
@@ -282,7 +304,7 @@ class BasicSlabAllocator {
   // The live slot is nobody's now; what was asked for, or 0: it is not live.
   [[nodiscard]] Bytes retire(RangeId id) noexcept {
     if constexpr (kTracked) {
-      return park<true>(id);
+      return Bytes{slot_records().template park<true>(id.index, id.generation)};
     } else {
       if (!knows(id.index)) [[unlikely]]
         return {};

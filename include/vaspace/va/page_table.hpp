@@ -73,6 +73,8 @@ class PageTable {
 
   // One more range touches the pages of [begin, begin + size).
   [[nodiscard]] Touch touch(Offset begin, Bytes size) noexcept;
+  // The same if every page is bound; else false, and nothing has changed.
+  [[nodiscard]] bool touch_bound(Offset begin, Bytes size) noexcept;
   // One less does.
   void release(Offset begin, Bytes size) noexcept;
 

@@ -9,7 +9,7 @@ namespace vaspace::tools::bench {
 
 namespace {
 
-using ArenaSubject = VaSubject<ArenaAllocator, OnAddresses>;
+using ArenaSubject = VaSubject<ArenaAllocator, OnAddresses, kTunedSizeClasses>;
 using DefaultSubject = VaSubject<DefaultAllocator, OnAddresses>;
 
 // What else than live allocations the bytes are for.

@@ -143,18 +143,15 @@ struct OnCpu {
   }
 };
 
-// arena and default. The caller holds the whole Allocation, 24 bytes, which is what free takes.
-template <class Allocator, class On>
+// arena and default. The caller holds the id, 8 bytes, which is what free takes.
+template <class Allocator, class On, const auto& kClasses = kStandardSizeClasses>
 class VaSubject {
  public:
-  using Handle = Allocation;
+  using Handle = AllocationId;
 
   explicit VaSubject(const Setup& setup)
       : backend_(On::make(setup.heap)),
-        allocator_(value_of(Allocator::create(*backend_, {.host = setup.host,
-                                                          .on_misuse = {nullptr, &ignore_misuse},
-                                                          .on_leak = {nullptr, &ignore_leak}}),
-                            "an allocator")) {}
+        allocator_(value_of(Allocator::create(*backend_, config_of(setup)), "an allocator")) {}
   Handle allocate(std::uint32_t size, unsigned alignment_log2) {
     const Result<Allocation> allocation = allocator_.allocate(
         {.size = Bytes{size}, .alignment = Alignment{std::uint64_t{1} << alignment_log2}});
@@ -162,15 +159,24 @@ class VaSubject {
       ++refused_;
       return {};
     }
-    return *allocation;
+    return allocation->id;
   }
-  void free(const Handle& handle) { allocator_.free(handle); }
+  void free(Handle handle) { allocator_.free(handle); }
   [[nodiscard]] std::uint64_t refused() const { return refused_; }
   [[nodiscard]] Allocator& allocator() { return allocator_; }
   // The largest allocation that it would serve, by asking.
   [[nodiscard]] Bytes largest_free() const;
 
  private:
+  static constexpr bool kArena =
+      std::same_as<Allocator, ArenaAllocator> || std::same_as<Allocator, ThreadSafeArenaAllocator>;
+
+  static auto config_of(const Setup& setup) {
+    std::conditional_t<kArena, ArenaConfig, DefaultConfig> config{
+        .host = setup.host, .on_misuse = {nullptr, &ignore_misuse}, .on_leak = {nullptr, &ignore_leak}};
+    if constexpr (kArena) config.classes = kClasses;
+    return config;
+  }
   // Freeing none is a misuse, and changes nothing.
   static void ignore_misuse(void*, const Misuse&) noexcept {}
   // What is live when a session ends is dropped.
@@ -181,8 +187,8 @@ class VaSubject {
   std::atomic<std::uint64_t> refused_{0};  // several threads may be refused
 };
 
-template <class Allocator, class On>
-Bytes VaSubject<Allocator, On>::largest_free() const {
+template <class Allocator, class On, const auto& kClasses>
+Bytes VaSubject<Allocator, On, kClasses>::largest_free() const {
   std::uint64_t fits = 0, fails = backend_->profile().heaps[0].size.value + 1;
   while (fails - fits > 256) {
     const std::uint64_t size = fits + (fails - fits) / 2;

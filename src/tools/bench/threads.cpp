@@ -121,14 +121,15 @@ bool has_mimalloc(const Amount& amount) {
 
 constexpr SharedSubject kThreaded[] = {
     {"limit_lifo", "threaded", everywhere, make<LifoWithMutexSubject>},
-    {"arena", "threaded", everywhere, make<VaSubject<ThreadSafeArenaAllocator, OnAddresses>>},
+    {"arena", "threaded", everywhere,
+     make<VaSubject<ThreadSafeArenaAllocator, OnAddresses, kTunedSizeClasses>>},
     {"default", "threaded", everywhere, make<VaSubject<ThreadSafeDefaultAllocator, OnAddresses>>},
     {"mimalloc", "threaded", has_mimalloc, make<Mimalloc>},
 };
 // For one thread only.
 constexpr SharedSubject kSingle[] = {
     {"limit_lifo", "single", everywhere, make<LifoSubject>},
-    {"arena", "single", everywhere, make<VaSubject<ArenaAllocator, OnAddresses>>},
+    {"arena", "single", everywhere, make<VaSubject<ArenaAllocator, OnAddresses, kTunedSizeClasses>>},
     {"default", "single", everywhere, make<VaSubject<DefaultAllocator, OnAddresses>>},
 };
 

@@ -1,0 +1,40 @@
+#include "arena/asymmetric_fence.hpp"
+
+#ifdef __linux__
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+namespace vaspace {
+
+namespace {
+
+#ifdef __linux__
+bool membarrier(int command) noexcept {
+  return syscall(__NR_membarrier, command, 0U, 0) == 0;
+}
+bool register_process() noexcept {
+  return membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+}
+void interrupt_threads() noexcept {
+  // Registered: by the manual nothing is left that it could fail for.
+  (void)membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+}
+#else
+bool register_process() noexcept {
+  return false;
+}
+void interrupt_threads() noexcept {}
+#endif
+
+}  // namespace
+
+AsymmetricFence::AsymmetricFence() noexcept : light_is_free_(register_process()) {}
+
+void AsymmetricFence::heavy() const noexcept {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (light_is_free_) interrupt_threads();
+}
+
+}  // namespace vaspace

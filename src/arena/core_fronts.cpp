@@ -1,0 +1,121 @@
+// Filling the fronts' magazines, spilling and emptying them.
+#include <algorithm>
+
+#include "arena/core_hot.hpp"
+
+namespace vaspace {
+
+// The magazine was empty, or there is no front yet, or none for now. Errors: out_of_space, that is, not this
+// way.
+template <class Policy>
+Result<Allocation> AllocatorCore<Policy>::allocate_refilled(std::uint32_t k, Bytes size) noexcept {
+  fronts_.join();
+  Front* front = fronts_.enter();
+  if (front == nullptr) return fail(ErrorCode::out_of_space);
+  Magazine& magazine = front->magazine(k);
+  if (magazine.empty()) refill(*arenas_[k], magazine);
+  Result<Allocation> allocation = fail(ErrorCode::out_of_space);
+  if (!magazine.empty()) allocation = allocate_parked(magazine, k, size);
+  fronts_.leave(*front);
+  return allocation;
+}
+
+// As many as the magazine asks for, of those that need no page bound: the lowest on top.
+template <class Policy>
+void AllocatorCore<Policy>::refill(ArenaOf& arena, Magazine& magazine) noexcept {
+  const std::uint32_t want = magazine.refill;
+  magazine.refill = std::min(want * 2, magazine.capacity / 2);
+  {
+    const Lock lock(arena.mutex);
+    TrackedSlabAllocator& slab = *arena.spans.slab();
+    while (magazine.count.get() < want) {
+      const std::uint32_t slot = slab.take();
+      if (slot == TrackedSlabAllocator::kNone) break;
+      const Range range = arena.spans.range_of_slot(slot);
+      if (arena.pages && !arena.pages->touch_bound(range.offset, range.size)) {
+        slab.give(slot);
+        break;
+      }
+      magazine.push(slot);
+    }
+  }
+  std::reverse(magazine.slots, magazine.slots + magazine.count.get());
+}
+
+template <class Policy>
+void AllocatorCore<Policy>::give_slots(ArenaOf& arena, const std::uint32_t* slots,
+                                       std::uint32_t count) noexcept {
+  TrackedSlabAllocator& slab = *arena.spans.slab();
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const Range range = arena.spans.range_of_slot(slots[i]);
+    slab.give(slots[i]);
+    if (arena.pages) arena.pages->release(range.offset, range.size);
+    if (slab.span_empty(range.offset)) arena.queue_window(arena.spans.window_of(range.offset));
+  }
+}
+
+// The older half of a full magazine goes back to the arena.
+template <class Policy>
+void AllocatorCore<Policy>::spill(std::uint32_t k) noexcept {
+  Front* front = fronts_.enter();
+  if (front == nullptr) return;
+  Magazine& magazine = front->magazine(k);
+  if (magazine.full()) {
+    const std::uint32_t half = magazine.capacity / 2;
+    const std::uint32_t left = magazine.count.get() - half;
+    ArenaOf& arena = *arenas_[k];
+    const Lock lock(arena.mutex);
+    give_slots(arena, magazine.slots, half);
+    std::copy_n(magazine.slots + half, left, magazine.slots);
+    magazine.count.set(left);
+  }
+  fronts_.leave(*front);
+}
+
+// The front is in the caller's hands, or paused.
+template <class Policy>
+void AllocatorCore<Policy>::empty_front(Front& front) noexcept {
+  for (std::uint32_t k = 0; k < front.magazine_count; ++k) {
+    Magazine& magazine = front.magazine(k);
+    magazine.refill = 1;
+    if (magazine.empty()) continue;
+    ArenaOf& arena = *arenas_[k];
+    const Lock lock(arena.mutex);
+    give_slots(arena, magazine.slots, magazine.count.get());
+    magazine.count.set(0);
+  }
+}
+
+template <class Policy>
+void AllocatorCore<Policy>::empty_fronts(bool idle_only) noexcept {
+  if (magazines_ == 0) return;
+  // Idle: used, but not since collect last looked.
+  const auto is_idle = [](const Front& front) {
+    const std::uint64_t now = front.trace();
+    return now == front.seen_at && now != front.emptied_at;
+  };
+  bool any = !idle_only;
+  if (idle_only) {
+    fronts_.look_at_all([&](Front& front) {
+      any = any || is_idle(front);
+      if (!is_idle(front)) front.seen_at = front.trace();
+    });
+  }
+  if (!any) return;
+  fronts_.pause_all([&](Front& front) {
+    if (idle_only && !is_idle(front)) return;
+    empty_front(front);
+    front.emptied_at = front.seen_at = front.trace();
+  });
+}
+
+template Result<Allocation> AllocatorCore<SingleThreaded>::allocate_refilled(std::uint32_t, Bytes) noexcept;
+template void AllocatorCore<SingleThreaded>::spill(std::uint32_t) noexcept;
+template void AllocatorCore<SingleThreaded>::empty_front(Front&) noexcept;
+template void AllocatorCore<SingleThreaded>::empty_fronts(bool) noexcept;
+template Result<Allocation> AllocatorCore<ThreadSafe>::allocate_refilled(std::uint32_t, Bytes) noexcept;
+template void AllocatorCore<ThreadSafe>::spill(std::uint32_t) noexcept;
+template void AllocatorCore<ThreadSafe>::empty_front(Front&) noexcept;
+template void AllocatorCore<ThreadSafe>::empty_fronts(bool) noexcept;
+
+}  // namespace vaspace

@@ -1,0 +1,99 @@
+// The way that most calls take: a slab's size, the thread's own magazine, no lock.
+//
+//   allocate: pop a parked slot, write its record          free: write the record, push the slot
+//
+// Each touches the magazine, which stays in the cache, and one record of 4 bytes; an allocate also the
+// address of the slot's window. Nothing of the arena is written, so that threads share no line that anybody
+// writes but for records of slots that they pass to each other.
+#pragma once
+
+#include "arena/core.hpp"
+
+namespace vaspace {
+
+template <class Policy>
+inline Result<Allocation> AllocatorCore<Policy>::allocate_parked(Magazine& magazine, std::uint32_t k,
+                                                                 Bytes size) noexcept {
+  const std::uint32_t slot = magazine.pop();
+  magazine.live.add(size.value);
+  const std::uint32_t generation = magazine.slab.records.activate(slot, size);
+  return Allocation{magazine.slab.address_of(slot), size,
+                    std::bit_cast<AllocationId>(make_id((k << kArenaShift) | slot, generation))};
+}
+
+template <class Policy>
+inline Result<Allocation> AllocatorCore<Policy>::allocate(const AllocationRequest& request) noexcept {
+  const Bytes size = request.size;
+  if (size.value - 1 < kSmall && (request.name.size() | request.user_data) == 0) [[likely]] {
+    const std::uint32_t k = slab_of_size_[(size.value - 1) >> kSmallStepBits];
+    if (k != kNoSlab) [[likely]] {
+      if (Front* front = fronts_.enter(); front != nullptr) [[likely]] {
+        Magazine& magazine = front->magazine(k);
+        if (!magazine.empty() && request.alignment.value - 1 < magazine.slab.alignment &&
+            request.alignment.valid()) [[likely]] {
+          const Result<Allocation> allocation = allocate_parked(magazine, k, size);
+          fronts_.leave(*front);
+          return allocation;
+        }
+        fronts_.leave(*front);
+      }
+    }
+  }
+  return allocate_locked(request);
+}
+
+template <class Policy>
+template <bool kChecked>
+inline bool AllocatorCore<Policy>::free_parked(AllocationId id, Address address) noexcept {
+  const std::uint64_t bits = std::bit_cast<std::uint64_t>(id);
+  const auto slot = static_cast<std::uint32_t>(bits) & kIndexMask;
+  const std::uint32_t k = static_cast<std::uint32_t>(bits) >> kArenaShift;
+  // A note was there before the id that it belongs to was handed out.
+  if (with_lock_[k].get()) [[unlikely]]
+    return false;
+  Front* front = fronts_.enter();
+  if (front == nullptr) [[unlikely]]
+    return false;
+  Magazine& magazine = front->magazine(k);
+  bool freed = false;
+  if (!magazine.full() && (!kChecked || magazine.slab.is_at(slot, address))) [[likely]] {
+    const std::uint64_t requested =
+        magazine.slab.records.template park<Policy::kShared>(slot, static_cast<std::uint32_t>(bits >> 32U));
+    if (requested != 0) [[likely]] {
+      magazine.push(slot);
+      magazine.live.add(0 - requested);
+      freed = true;
+    }
+  }
+  fronts_.leave(*front);
+  return freed;
+}
+
+template <class Policy>
+inline Result<void> AllocatorCore<Policy>::try_free(AllocationId id) noexcept {
+  if (free_parked<false>(id, {})) [[likely]]
+    return {};
+  return free_locked(id, nullptr);
+}
+
+template <class Policy>
+inline Result<void> AllocatorCore<Policy>::try_free(const Allocation& allocation) noexcept {
+  // A handle of an allocator with the same history names another address.
+  if (free_parked<true>(allocation.id, allocation.address)) [[likely]]
+    return {};
+  return free_locked(allocation.id, &allocation.address);
+}
+
+template <class Policy>
+inline void AllocatorCore<Policy>::free(AllocationId id) noexcept {
+  if (!free_parked<false>(id, {})) [[unlikely]]
+    free_or_report(id, nullptr);
+}
+
+template <class Policy>
+inline void AllocatorCore<Policy>::free(const Allocation& allocation) noexcept {
+  if (!free_parked<true>(allocation.id, allocation.address)) [[unlikely]]
+    free_or_report(allocation.id, &allocation.address);
+}
+
+}  // namespace vaspace
