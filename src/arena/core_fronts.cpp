@@ -28,16 +28,14 @@ void AllocatorCore<Policy>::refill(ArenaOf& arena, Magazine& magazine) noexcept 
   {
     const Lock lock(arena.mutex);
     TrackedSlabAllocator& slab = *arena.spans.slab();
-    while (magazine.count.get() < want) {
-      const std::uint32_t slot = slab.take();
-      if (slot == TrackedSlabAllocator::kNone) break;
-      const Range range = arena.spans.range_of_slot(slot);
-      if (arena.pages && !arena.pages->touch_bound(range.offset, range.size)) {
-        slab.give(slot);
-        break;
-      }
-      magazine.push(slot);
+    const std::uint32_t got = slab.take(magazine.slots, want);
+    std::uint32_t ready = arena.pages ? 0 : got;
+    for (bool bound = true; ready < got && bound; ready += bound ? 1U : 0U) {
+      const Range range = arena.spans.range_of_slot(magazine.slots[ready]);
+      bound = arena.pages->touch_bound(range.offset, range.size);
     }
+    slab.give(magazine.slots + ready, got - ready, [](Offset) {});
+    magazine.count.set(ready);
   }
   std::reverse(magazine.slots, magazine.slots + magazine.count.get());
 }
@@ -46,12 +44,10 @@ template <class Policy>
 void AllocatorCore<Policy>::give_slots(ArenaOf& arena, const std::uint32_t* slots,
                                        std::uint32_t count) noexcept {
   TrackedSlabAllocator& slab = *arena.spans.slab();
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const Range range = arena.spans.range_of_slot(slots[i]);
-    slab.give(slots[i]);
-    if (arena.pages) arena.pages->release(range.offset, range.size);
-    if (slab.span_empty(range.offset)) arena.queue_window(arena.spans.window_of(range.offset));
-  }
+  slab.give(slots, count, [&](Offset in_window) { arena.queue_window(arena.spans.window_of(in_window)); });
+  if (!arena.pages) return;
+  for (std::uint32_t i = 0; i < count; ++i)
+    arena.pages->release(slab.offset_of(slots[i]), slab.slot_size());
 }
 
 // The older half of a full magazine goes back to the arena.

@@ -56,7 +56,7 @@ struct SlabShape {
 struct alignas(64) Magazine {
   static constexpr std::uint32_t kMostSlots = 64;
   static constexpr std::uint32_t kFewestSlots = 8;
-  static constexpr Bytes kMostBytes = 512_KiB;  // what it keeps of pages that may have nothing else
+  static constexpr Bytes kMostBytes = 2_MiB;  // what it keeps of pages that may have nothing else
 
   SlabShape slab{};
   Figure<std::uint32_t> count;

@@ -125,6 +125,20 @@ std::uint32_t BasicSlabAllocator<Record>::next_free(std::uint64_t slot) const no
 }
 
 template <class Record>
+std::uint32_t BasicSlabAllocator<Record>::take(std::uint32_t* slots,
+                                               std::uint32_t most) noexcept requires kTracked {
+  std::uint32_t count = 0;
+  if (most != 0 && lowest_ != kNone) slots[count++] = std::exchange(lowest_, kNone);
+  count += free_.take_first(slots + count, most - count);
+  if (count == 0) return 0;
+  floor_ = slots[count - 1] + 1;
+  taken_ += count;
+  for (std::uint32_t i = 0; i < count; ++i)
+    ++spans_.data()[slots[i] >> window_bits_].taken;
+  return count;
+}
+
+template <class Record>
 Result<std::uint32_t> BasicSlabAllocator<Record>::find_slot(RangeRequest request) const noexcept {
   if (request.size == Bytes{}) return fail(ErrorCode::invalid_size);
   if (!request.alignment.valid()) return fail(ErrorCode::invalid_alignment);

@@ -96,6 +96,9 @@ class HierarchicalBitmap {
     return found;
   }
 
+  // Takes up to `most` out, the lowest, in order; how many. A word at a time.
+  [[nodiscard]] std::uint32_t take_first(std::uint32_t* members, std::uint32_t most) noexcept;
+
   [[nodiscard]] std::uint32_t count() const noexcept;
   // Checks the sentences at the top; nullptr, or the first that does not hold.
   [[nodiscard]] const char* validate() const noexcept;

@@ -235,6 +235,26 @@ class BasicSlabAllocator {
     if constexpr (kTracked) --spans_.data()[slot >> window_bits_].taken;
   }
 
+  // The same, several at once: up to `most` of the lowest free slots, in order; how many.
+  [[nodiscard]] std::uint32_t take(std::uint32_t* slots, std::uint32_t most) noexcept requires kTracked;
+  // Calls emptied(offset) for each span that is empty now, at an offset in it.
+  template <class Emptied>
+  void give(const std::uint32_t* slots, std::uint32_t count, Emptied&& emptied) noexcept requires kTracked {
+    Span* spans = spans_.data();
+    std::uint32_t least = floor_;
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const std::uint32_t slot = slots[i];
+      free_.set(slot);
+      least = slot < least ? slot : least;
+      if (--spans[slot >> window_bits_].taken == 0) [[unlikely]]
+        emptied(offset_of(slot));
+    }
+    floor_ = least;
+    taken_ -= count;
+    // The lowest one is below all bits, or among them.
+    if (lowest_ != kNone && lowest_ > least) free_.set(std::exchange(lowest_, kNone));
+  }
+
   // Thread-safe, for the one who holds the parked slot: it is live from now on.
   [[nodiscard]] RangeId activate(std::uint32_t slot, Bytes requested) noexcept requires kTracked {
     return make_id(slot, slot_records().activate(slot, requested));
