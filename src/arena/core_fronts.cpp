@@ -10,14 +10,12 @@ namespace vaspace {
 template <class Policy>
 Result<Allocation> AllocatorCore<Policy>::allocate_refilled(std::uint32_t k, Bytes size) noexcept {
   fronts_.join();
-  Front* front = fronts_.enter();
-  if (front == nullptr) return fail(ErrorCode::out_of_space);
+  const FrontInHand<Policy> front(fronts_);
+  if (!front) return fail(ErrorCode::out_of_space);
   Magazine& magazine = front->magazine(k);
   if (magazine.empty()) refill(*arenas_[k], magazine);
-  Result<Allocation> allocation = fail(ErrorCode::out_of_space);
-  if (!magazine.empty()) allocation = allocate_parked(magazine, k, size);
-  fronts_.leave(*front);
-  return allocation;
+  if (magazine.empty()) return fail(ErrorCode::out_of_space);
+  return allocate_parked(magazine, k, size);
 }
 
 // As many as the magazine asks for, of those that need no page bound: the lowest on top.
@@ -53,19 +51,17 @@ void AllocatorCore<Policy>::give_slots(ArenaOf& arena, const std::uint32_t* slot
 // The older half of a full magazine goes back to the arena.
 template <class Policy>
 void AllocatorCore<Policy>::spill(std::uint32_t k) noexcept {
-  Front* front = fronts_.enter();
-  if (front == nullptr) return;
+  const FrontInHand<Policy> front(fronts_);
+  if (!front) return;
   Magazine& magazine = front->magazine(k);
-  if (magazine.full()) {
-    const std::uint32_t half = magazine.capacity / 2;
-    const std::uint32_t left = magazine.count.get() - half;
-    ArenaOf& arena = *arenas_[k];
-    const Lock lock(arena.mutex);
-    give_slots(arena, magazine.slots, half);
-    std::copy_n(magazine.slots + half, left, magazine.slots);
-    magazine.count.set(left);
-  }
-  fronts_.leave(*front);
+  if (!magazine.full()) return;
+  const std::uint32_t half = magazine.capacity / 2;
+  const std::uint32_t left = magazine.count.get() - half;
+  ArenaOf& arena = *arenas_[k];
+  const Lock lock(arena.mutex);
+  give_slots(arena, magazine.slots, half);
+  std::copy_n(magazine.slots + half, left, magazine.slots);
+  magazine.count.set(left);
 }
 
 // The front is in the caller's hands, or paused.

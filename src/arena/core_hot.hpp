@@ -27,15 +27,13 @@ inline Result<Allocation> AllocatorCore<Policy>::allocate(const AllocationReques
   if (size.value - 1 < kSmall && (request.name.size() | request.user_data) == 0) [[likely]] {
     const std::uint32_t k = slab_of_size_[(size.value - 1) >> kSmallStepBits];
     if (k != kNoSlab) [[likely]] {
-      if (Front* front = fronts_.enter(); front != nullptr) [[likely]] {
+      const FrontInHand<Policy> front(fronts_);
+      if (front) [[likely]] {
         Magazine& magazine = front->magazine(k);
         if (!magazine.empty() && request.alignment.value - 1 < magazine.slab.alignment &&
             request.alignment.valid()) [[likely]] {
-          const Result<Allocation> allocation = allocate_parked(magazine, k, size);
-          fronts_.leave(*front);
-          return allocation;
+          return allocate_parked(magazine, k, size);
         }
-        fronts_.leave(*front);
       }
     }
   }
@@ -51,22 +49,19 @@ inline bool AllocatorCore<Policy>::free_parked(AllocationId id, Address address)
   // A note was there before the id that it belongs to was handed out.
   if (with_lock_[k].get()) [[unlikely]]
     return false;
-  Front* front = fronts_.enter();
-  if (front == nullptr) [[unlikely]]
+  const FrontInHand<Policy> front(fronts_);
+  if (!front) [[unlikely]]
     return false;
   Magazine& magazine = front->magazine(k);
-  bool freed = false;
-  if (!magazine.full() && (!kChecked || magazine.slab.is_at(slot, address))) [[likely]] {
-    const std::uint64_t requested =
-        magazine.slab.records.template park<Policy::kShared>(slot, static_cast<std::uint32_t>(bits >> 32U));
-    if (requested != 0) [[likely]] {
-      magazine.push(slot);
-      magazine.live.add(0 - requested);
-      freed = true;
-    }
-  }
-  fronts_.leave(*front);
-  return freed;
+  if (magazine.full() || (kChecked && !magazine.slab.is_at(slot, address))) [[unlikely]]
+    return false;
+  const std::uint64_t requested =
+      magazine.slab.records.template park<Policy::kShared>(slot, static_cast<std::uint32_t>(bits >> 32U));
+  if (requested == 0) [[unlikely]]
+    return false;
+  magazine.push(slot);
+  magazine.live.add(0 - requested);
+  return true;
 }
 
 template <class Policy>

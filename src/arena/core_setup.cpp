@@ -126,6 +126,7 @@ bool AllocatorCore<Policy>::set_up_slabs() noexcept {
     if (slab == nullptr) continue;
     slabs[k] = {.records = slab->slot_records(),
                 .window_bits = slab->window_bits(),
+                .window_mask = (1U << slab->window_bits()) - 1,
                 .alignment = slab->natural_alignment().value,
                 .windows = &spans.addresses()};
     magazines_ = k + 1;

@@ -36,11 +36,12 @@ class Figure {
 struct SlabShape {
   SlotRecords records{};
   std::uint32_t window_bits = 0;  // log2 of slots between two windows
+  std::uint32_t window_mask = 0;  // those, less 1
   std::uint64_t alignment = 0;    // every slot's
   const PublishedArray<Address>* windows = nullptr;
 
   [[nodiscard]] Address address_of(std::uint32_t slot) const noexcept {
-    return window_of(slot) + Bytes{(slot & ((1U << window_bits) - 1)) * records.slot_size};
+    return window_of(slot) + Bytes{(slot & window_mask) * records.slot_size};
   }
   // Any `slot` may be asked for.
   [[nodiscard]] bool is_at(std::uint32_t slot, Address address) const noexcept {

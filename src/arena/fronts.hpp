@@ -41,6 +41,24 @@ struct FrontOwner {
 template <class Policy>
 class Fronts;
 
+// A front in hand until this ends; or none.
+template <class Policy>
+class FrontInHand {
+ public:
+  explicit FrontInHand(Fronts<Policy>& fronts) noexcept : fronts_(fronts), front_(fronts.enter()) {}
+  FrontInHand(const FrontInHand&) = delete;
+  FrontInHand& operator=(const FrontInHand&) = delete;
+  ~FrontInHand() {
+    if (front_ != nullptr) fronts_.leave(*front_);
+  }
+  [[nodiscard]] explicit operator bool() const noexcept { return front_ != nullptr; }
+  [[nodiscard]] Front* operator->() const noexcept { return front_; }
+
+ private:
+  Fronts<Policy>& fronts_;
+  Front* front_;
+};
+
 template <>
 class Fronts<SingleThreaded> {
  public:
