@@ -21,8 +21,8 @@ Result<Allocation> AllocatorCore<Policy>::allocate_locked(const AllocationReques
   const std::uint32_t k = choose(request);
   if (k >= kMaxArenas || !arenas_[k]) return refuse(0, request, {ErrorCode::too_large});
   if (k < class_count_ && request.name.empty() && request.user_data == 0) [[likely]] {
-    if (is_hot(request.size, k)) {
-      if (Result<Allocation> allocation = allocate_refilled(k, request.size)) return allocation;
+    if (has_magazine(k)) {
+      if (Result<Allocation> allocation = allocate_refilled(k, request)) return allocation;
     }
     ArenaOf& arena = *arenas_[k];
     const Lock lock(arena.mutex);
@@ -61,6 +61,17 @@ Allocation AllocatorCore<Policy>::publish(ArenaOf& arena, std::uint32_t k, const
   return allocation;
 }
 
+// Of one without a note.
+template <class Policy>
+void AllocatorCore<Policy>::tell(EventKind kind, std::uint32_t k,
+                                 const Allocation& allocation) const noexcept {
+  config_.common.observer({.kind = kind,
+                           .arena = static_cast<std::uint8_t>(k),
+                           .address = allocation.address,
+                           .size = allocation.size,
+                           .id = allocation.id.bits()});
+}
+
 template <class Policy>
 tl::unexpected<Error> AllocatorCore<Policy>::refuse(std::uint32_t k, const AllocationRequest& request,
                                                     Error error) const noexcept {
@@ -73,11 +84,14 @@ tl::unexpected<Error> AllocatorCore<Policy>::refuse(std::uint32_t k, const Alloc
   return fail(error);
 }
 
-// `range` is live; the arena's lock is held.
+// `range` was found live; the arena's lock is held. Of a slab another thread may have freed it since: then
+// nothing has changed, and nothing is told.
 template <class Policy>
 Result<void> AllocatorCore<Policy>::take_back(ArenaOf& arena, std::uint32_t k, const Range& range) noexcept {
+  const Bytes requested = arena.spans.retire(range.id);
+  if (requested == Bytes{}) return fail(ErrorCode::stale_handle);
   if (config_.common.observer) [[unlikely]] {
-    const AllocationInfo info = info_of(arena, k, range, arena.spans.requested(range.id));
+    const AllocationInfo info = info_of(arena, k, range, requested);
     config_.common.observer({.kind = EventKind::free,
                              .arena = static_cast<std::uint8_t>(k),
                              .address = info.allocation.address,
@@ -86,18 +100,17 @@ Result<void> AllocatorCore<Policy>::take_back(ArenaOf& arena, std::uint32_t k, c
                              .user_data = info.user_data,
                              .name = info.name});
   }
-  const Result<Freed> freed = arena.spans.release(range.id);
-  if (!freed) [[unlikely]]
-    return fail(freed.error());
+  arena.spans.untake(range);
   --arena.count;
-  arena.live -= freed->requested;
-  arena.used -= freed->size;
+  arena.live -= requested;
+  arena.used -= range.size;
   if (arena.notes.any()) [[unlikely]] {
     arena.notes.remove(range.id.index);
-    update_with_lock(k);
+    update_ways(k);
   }
   if (arena.pages) arena.pages->release(range.offset, range.size);
-  if (freed->span_empty && !config_.fixed) arena.queue_window(arena.spans.window_of(range.offset));
+  const std::uint32_t window = arena.spans.window_of(range.offset);
+  if (!config_.fixed && arena.spans.empty(window)) arena.queue_window(window);
   return {};
 }
 
@@ -107,10 +120,9 @@ Result<void> AllocatorCore<Policy>::free_locked(AllocationId id, const Address* 
   const std::uint32_t k = id.index >> kArenaShift;
   if (k >= kMaxArenas || !arenas_[k]) return fail(ErrorCode::unknown_handle);
   ArenaOf& arena = *arenas_[k];
-  if (!with_lock_[k].get()) {
-    // The magazine was full, or there is none.
+  if (!noted_[k].get()) {
     spill(k);
-    if (address != nullptr ? free_parked<true>(id, *address) : free_parked<false>(id, {})) return {};
+    if (free_parked_observed(id, address)) return {};
   }
   const Lock lock(arena.mutex);
   const Result<Range> range = arena.spans.find({id.index & kIndexMask, id.generation});
@@ -144,8 +156,9 @@ Result<void> AllocatorCore<Policy>::at(Address address, Use&& use) noexcept {
 
 template <class Policy>
 Result<void> AllocatorCore<Policy>::try_free(Address address) noexcept {
-  return at(address, [this](ArenaOf& arena, std::uint32_t k, const Range& range) {
-    return take_back(arena, k, range);
+  return at(address, [this](ArenaOf& arena, std::uint32_t k, const Range& range) -> Result<void> {
+    if (take_back(arena, k, range)) return {};
+    return fail(ErrorCode::unknown_address);
   });
 }
 
@@ -181,10 +194,10 @@ bool AllocatorCore<Policy>::can_allocate(const AllocationRequest& request) noexc
   const std::uint32_t k = choose(request);
   if (k >= kMaxArenas || !arenas_[k]) return false;
   if (k < class_count_ && has_hole(k, request)) return true;
-  if (k < magazines_) {
-    empty_fronts(false);
-    if (has_hole(k, request)) return true;
-  }
+  // Before it refuses anything, allocate empties the fronts.
+  if (has_magazine(k) && parked(k) != 0 &&
+      arenas_[k]->spans.slab()->is_plain({request.size, request.alignment}))
+    return true;
   if (config_.fixed) return false;
   const Bytes whole = align_up(request.size, Alignment{windows_.source().unit()});
   return device_room() >= whole || can_do_without_device(k, request, whole);
@@ -196,11 +209,11 @@ bool AllocatorCore<Policy>::has_hole(std::uint32_t k, const AllocationRequest& r
   return arenas_[k]->spans.can_allocate({request.size, request.alignment});
 }
 
-// Whether frees of the arena take its lock: it is no slab's, or there are notes or an observer to be told.
 template <class Policy>
-void AllocatorCore<Policy>::update_with_lock(std::uint32_t k) noexcept {
-  const bool has_magazine = k < magazines_ && arenas_[k]->spans.is_slab();
-  with_lock_[k].set(!has_magazine || arenas_[k]->notes.any());
+void AllocatorCore<Policy>::update_ways(std::uint32_t k) noexcept {
+  const bool noted = !has_magazine(k) || arenas_[k]->notes.any();
+  noted_[k].set(noted);
+  long_way_[k].set(noted || config_.common.observer);
 }
 
 // What allocate could get from the device, once it has given back what lies about unused.
@@ -212,6 +225,7 @@ Bytes AllocatorCore<Policy>::device_room() noexcept {
   Bytes room = budget->budget - budget->usage;
   if (!paging_) return room;
   room += pool_->pooled() * pool_->page_size();
+  fronts_.while_paused([&] { room += parked_pages() * pool_->page_size(); });
   for_each_arena([&](ArenaOf& arena, std::uint32_t) {
     const Lock lock(arena.mutex);
     room += arena.pages->empty() * pool_->page_size();
@@ -244,33 +258,8 @@ void AllocatorCore<Policy>::report_misuse(Error error, std::uint64_t subject) co
   config_.common.on_misuse({.code = error.code, .function = config_.name, .subject = subject});
 }
 
-template Result<Allocation> AllocatorCore<SingleThreaded>::allocate_locked(const AllocationRequest&) noexcept;
-template void AllocatorCore<SingleThreaded>::free_or_report(AllocationId, const Address*) noexcept;
-template Result<void> AllocatorCore<SingleThreaded>::free_locked(AllocationId, const Address*) noexcept;
-template Result<void> AllocatorCore<SingleThreaded>::try_free(Address) noexcept;
-template Result<AllocationInfo> AllocatorCore<SingleThreaded>::find(Address) noexcept;
-template bool AllocatorCore<SingleThreaded>::can_allocate(const AllocationRequest&) noexcept;
-template void AllocatorCore<SingleThreaded>::update_with_lock(std::uint32_t) noexcept;
-template void AllocatorCore<SingleThreaded>::report_misuse(Error, std::uint64_t) const noexcept;
-template Allocation AllocatorCore<SingleThreaded>::publish(Arena<SingleThreaded>&, std::uint32_t,
-                                                           const Range&, const AllocationRequest&) noexcept;
-template tl::unexpected<Error> AllocatorCore<SingleThreaded>::refuse(std::uint32_t, const AllocationRequest&,
-                                                                     Error) const noexcept;
-template AllocationInfo AllocatorCore<SingleThreaded>::info_of(const Arena<SingleThreaded>&, std::uint32_t,
-                                                               const Range&, Bytes) const noexcept;
-template Result<Allocation> AllocatorCore<ThreadSafe>::allocate_locked(const AllocationRequest&) noexcept;
-template void AllocatorCore<ThreadSafe>::free_or_report(AllocationId, const Address*) noexcept;
-template Result<void> AllocatorCore<ThreadSafe>::free_locked(AllocationId, const Address*) noexcept;
-template Result<void> AllocatorCore<ThreadSafe>::try_free(Address) noexcept;
-template Result<AllocationInfo> AllocatorCore<ThreadSafe>::find(Address) noexcept;
-template bool AllocatorCore<ThreadSafe>::can_allocate(const AllocationRequest&) noexcept;
-template void AllocatorCore<ThreadSafe>::update_with_lock(std::uint32_t) noexcept;
-template void AllocatorCore<ThreadSafe>::report_misuse(Error, std::uint64_t) const noexcept;
-template Allocation AllocatorCore<ThreadSafe>::publish(Arena<ThreadSafe>&, std::uint32_t, const Range&,
-                                                       const AllocationRequest&) noexcept;
-template tl::unexpected<Error> AllocatorCore<ThreadSafe>::refuse(std::uint32_t, const AllocationRequest&,
-                                                                 Error) const noexcept;
-template AllocationInfo AllocatorCore<ThreadSafe>::info_of(const Arena<ThreadSafe>&, std::uint32_t,
-                                                           const Range&, Bytes) const noexcept;
+// What is defined here.
+template class AllocatorCore<SingleThreaded>;
+template class AllocatorCore<ThreadSafe>;
 
 }  // namespace vaspace

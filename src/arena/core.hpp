@@ -88,18 +88,18 @@ class AllocatorCore {
   [[nodiscard]] Result<void> set_up_arena(std::uint32_t k, const SizeClass& size_class,
                                           Bytes reservation) noexcept;
   [[nodiscard]] bool set_up_slabs() noexcept;
-  void update_with_lock(std::uint32_t k) noexcept;
+  void update_ways(std::uint32_t k) noexcept;
   void report_leaks() noexcept;
 
   [[nodiscard]] std::uint32_t choose(const AllocationRequest& request) const noexcept;
-  // Whether allocate looks into a magazine for such a size; `k` is its arena.
-  [[nodiscard]] bool is_hot(Bytes size, std::uint32_t k) const noexcept {
-    return size.value <= kSmall && slab_of_size_[(size.value - 1) >> kSmallStepBits] == k;
+  [[nodiscard]] bool has_magazine(std::uint32_t k) const noexcept {
+    return k < magazines_ && arenas_[k]->spans.is_slab();
   }
   // Out of a magazine that is not empty.
   [[nodiscard]] Result<Allocation> allocate_parked(Magazine& magazine, std::uint32_t k, Bytes size) noexcept;
   [[nodiscard]] Result<Allocation> allocate_locked(const AllocationRequest& request) noexcept;
-  [[nodiscard]] Result<Allocation> allocate_refilled(std::uint32_t k, Bytes size) noexcept;
+  [[nodiscard]] Result<Allocation> allocate_refilled(std::uint32_t k,
+                                                     const AllocationRequest& request) noexcept;
   void refill(ArenaOf& arena, Magazine& magazine) noexcept;
   [[nodiscard]] Result<Allocation> allocate_slow(std::uint32_t k, const AllocationRequest& request) noexcept;
   [[nodiscard]] Result<Placed> place(std::uint32_t k, const AllocationRequest& request,
@@ -126,18 +126,26 @@ class AllocatorCore {
   // Calls use(arena, its index, the live range at `address`) under the arena's lock.
   template <class Use>
   [[nodiscard]] Result<void> at(Address address, Use&& use) noexcept;
+  void tell(EventKind kind, std::uint32_t k, const Allocation& allocation) const noexcept;
   [[nodiscard]] Result<void> take_back(ArenaOf& arena, std::uint32_t k, const Range& range) noexcept;
   // Into the thread's own magazine; false: not this way. kChecked: only if the slot is at the address.
   template <bool kChecked>
   [[nodiscard]] bool free_parked(AllocationId id, Address address) noexcept;
+  [[nodiscard]] bool free_parked_observed(AllocationId id, const Address* address) noexcept;
   [[nodiscard]] Result<void> free_locked(AllocationId id, const Address* address) noexcept;
   void free_or_report(AllocationId id, const Address* address) noexcept;
   void spill(std::uint32_t k) noexcept;
   // The slots of a magazine go back, the arena's lock is held.
   void give_slots(ArenaOf& arena, const std::uint32_t* slots, std::uint32_t count) noexcept;
+  void empty_magazine(Front& front, std::uint32_t k) noexcept;
   void empty_front(Front& front) noexcept;
-  // All fronts are emptied; or, of those that nobody has used since the last time.
-  void empty_fronts(bool idle_only) noexcept;
+  void empty_fronts() noexcept;
+  [[nodiscard]] std::uint64_t trim_fronts(std::uint64_t keep) noexcept;
+  [[nodiscard]] bool wants_trimming() noexcept;
+  [[nodiscard]] std::uint32_t arenas_without_life() noexcept;
+  // Pages that nothing but parked slots touches. All fronts are paused.
+  [[nodiscard]] std::uint64_t parked_pages() noexcept;
+  [[nodiscard]] std::uint64_t parked_pages(ArenaOf& arena, std::uint32_t k) noexcept;
   // What an arena's lock and all fronts say together.
   struct Tally {
     std::uint64_t count = 0;
@@ -179,8 +187,10 @@ class AllocatorCore {
   Fronts<Policy> fronts_;
   // By size, the slab arena whose magazine serves it; kNoSlab: the way with the lock.
   std::array<std::uint8_t, (kSmall >> kSmallStepBits)> slab_of_size_{};
-  // By arena: frees take the lock, because there is no slab, or something beside its slots.
-  std::array<Figure<bool>, kMaxArenas + 1> with_lock_;
+  // By arena: there are notes, or there is no slab, so that frees take the lock.
+  std::array<Figure<bool>, kMaxArenas + 1> noted_;
+  // By arena: frees do not go the short way, because they are noted or observed.
+  std::array<Figure<bool>, kMaxArenas + 1> long_way_;
   std::uint32_t magazines_ = 0;  // one above the last slab arena
   std::array<std::optional<ArenaOf>, kMaxArenas> arenas_;
   Windows<Policy> windows_;

@@ -8,14 +8,35 @@ namespace vaspace {
 // The magazine was empty, or there is no front yet, or none for now. Errors: out_of_space, that is, not this
 // way.
 template <class Policy>
-Result<Allocation> AllocatorCore<Policy>::allocate_refilled(std::uint32_t k, Bytes size) noexcept {
+Result<Allocation> AllocatorCore<Policy>::allocate_refilled(std::uint32_t k,
+                                                            const AllocationRequest& request) noexcept {
   fronts_.join();
   const FrontInHand<Policy> front(fronts_);
   if (!front) return fail(ErrorCode::out_of_space);
   Magazine& magazine = front->magazine(k);
+  if (request.alignment.value > magazine.slab.alignment) return fail(ErrorCode::out_of_space);
   if (magazine.empty()) refill(*arenas_[k], magazine);
   if (magazine.empty()) return fail(ErrorCode::out_of_space);
-  return allocate_parked(magazine, k, size);
+  const Result<Allocation> allocation = allocate_parked(magazine, k, request.size);
+  tell(EventKind::allocate, k, *allocation);
+  return allocation;
+}
+
+// As free_parked, for a slab without notes; the free is told between the slot's end and its next life.
+template <class Policy>
+bool AllocatorCore<Policy>::free_parked_observed(AllocationId id, const Address* address) noexcept {
+  const std::uint32_t k = id.index >> kArenaShift;
+  const std::uint32_t slot = id.index & kIndexMask;
+  const FrontInHand<Policy> front(fronts_);
+  if (!front) return false;
+  Magazine& magazine = front->magazine(k);
+  if (magazine.full() || (address != nullptr && !magazine.slab.is_at(slot, *address))) return false;
+  const Bytes requested{magazine.slab.records.template park<Policy::kShared>(slot, id.generation)};
+  if (requested == Bytes{}) return false;
+  tell(EventKind::free, k, {magazine.slab.address_of(slot), requested, id});
+  magazine.push(slot);
+  magazine.live.add(0 - requested.value);
+  return true;
 }
 
 // As many as the magazine asks for, of those that need no page bound: the lowest on top.
@@ -66,48 +87,107 @@ void AllocatorCore<Policy>::spill(std::uint32_t k) noexcept {
 
 // The front is in the caller's hands, or paused.
 template <class Policy>
-void AllocatorCore<Policy>::empty_front(Front& front) noexcept {
-  for (std::uint32_t k = 0; k < front.magazine_count; ++k) {
-    Magazine& magazine = front.magazine(k);
-    magazine.refill = 1;
-    if (magazine.empty()) continue;
-    ArenaOf& arena = *arenas_[k];
-    const Lock lock(arena.mutex);
-    give_slots(arena, magazine.slots, magazine.count.get());
-    magazine.count.set(0);
-  }
+void AllocatorCore<Policy>::empty_magazine(Front& front, std::uint32_t k) noexcept {
+  Magazine& magazine = front.magazine(k);
+  magazine.refill = 1;
+  if (magazine.empty()) return;
+  ArenaOf& arena = *arenas_[k];
+  const Lock lock(arena.mutex);
+  give_slots(arena, magazine.slots, magazine.count.get());
+  magazine.count.set(0);
 }
 
 template <class Policy>
-void AllocatorCore<Policy>::empty_fronts(bool idle_only) noexcept {
-  if (magazines_ == 0) return;
-  // Idle: used, but not since collect last looked.
-  const auto is_idle = [](const Front& front) {
-    const std::uint64_t now = front.trace();
-    return now == front.seen_at && now != front.emptied_at;
-  };
-  bool any = !idle_only;
-  if (idle_only) {
-    fronts_.look_at_all([&](Front& front) {
-      any = any || is_idle(front);
-      if (!is_idle(front)) front.seen_at = front.trace();
-    });
-  }
-  if (!any) return;
-  fronts_.pause_all([&](Front& front) {
-    if (idle_only && !is_idle(front)) return;
-    empty_front(front);
-    front.emptied_at = front.seen_at = front.trace();
-  });
+void AllocatorCore<Policy>::empty_front(Front& front) noexcept {
+  for (std::uint32_t k = 0; k < front.magazine_count; ++k)
+    empty_magazine(front, k);
+  front.emptied_at = front.seen_at = front.trace();
 }
 
-template Result<Allocation> AllocatorCore<SingleThreaded>::allocate_refilled(std::uint32_t, Bytes) noexcept;
-template void AllocatorCore<SingleThreaded>::spill(std::uint32_t) noexcept;
-template void AllocatorCore<SingleThreaded>::empty_front(Front&) noexcept;
-template void AllocatorCore<SingleThreaded>::empty_fronts(bool) noexcept;
-template Result<Allocation> AllocatorCore<ThreadSafe>::allocate_refilled(std::uint32_t, Bytes) noexcept;
-template void AllocatorCore<ThreadSafe>::spill(std::uint32_t) noexcept;
-template void AllocatorCore<ThreadSafe>::empty_front(Front&) noexcept;
-template void AllocatorCore<ThreadSafe>::empty_fronts(bool) noexcept;
+// What collect leaves: the magazines of threads that are at work in arenas where something lives, as long as
+// no more than `keep` pages have nothing but parked slots; how many those are. Fronts that nobody used since
+// the last time are emptied.
+template <class Policy>
+std::uint64_t AllocatorCore<Policy>::trim_fronts(std::uint64_t keep) noexcept {
+  if (magazines_ == 0 || !wants_trimming()) return 0;
+  const std::uint32_t lifeless = arenas_without_life();
+  std::uint64_t parked_alone = 0;
+  fronts_.pause_all([&](Front& front) {
+    for (std::uint32_t k = 0; k < magazines_; ++k) {
+      if (((lifeless >> k) & 1U) != 0) empty_magazine(front, k);
+    }
+    const bool idle = front.trace() == front.seen_at && front.trace() != front.emptied_at;
+    parked_alone = parked_pages();
+    if (idle || parked_alone > keep) {
+      empty_front(front);
+      parked_alone = parked_pages();
+    }
+    front.seen_at = front.trace();
+  });
+  return parked_alone;
+}
+
+// A bit for each arena that has parked slots and no live ones.
+template <class Policy>
+std::uint32_t AllocatorCore<Policy>::arenas_without_life() noexcept {
+  std::uint32_t arenas = 0;
+  for (std::uint32_t k = 0; k < magazines_; ++k) {
+    if (!has_magazine(k) || parked(k) == 0) continue;
+    const Lock lock(arenas_[k]->mutex);
+    if (tally(*arenas_[k], k).count == 0) arenas |= 1U << k;
+  }
+  return arenas;
+}
+
+// Without a pause: fronts that are at work on arenas without pages need none.
+template <class Policy>
+bool AllocatorCore<Policy>::wants_trimming() noexcept {
+  bool wants = arenas_without_life() != 0;
+  fronts_.look_at_all([&](Front& front) {
+    const std::uint64_t now = front.trace();
+    const bool emptied = now == front.emptied_at;
+    wants = wants || (!emptied && (paging_ || now == front.seen_at));
+    if (!paging_) front.seen_at = now;
+  });
+  return wants;
+}
+
+template <class Policy>
+void AllocatorCore<Policy>::empty_fronts() noexcept {
+  if (magazines_ == 0) return;
+  fronts_.pause_all([&](Front& front) { empty_front(front); });
+}
+
+// The arena's lock is held. Its page table counts them, with the parked slots out of the way for a moment.
+template <class Policy>
+std::uint64_t AllocatorCore<Policy>::parked_pages(ArenaOf& arena, std::uint32_t k) noexcept {
+  const auto for_each_parked = [&](auto&& visit) {
+    fronts_.for_each([&](const Front& front) {
+      const Magazine& magazine = front.magazines()[k];
+      for (std::uint32_t i = 0; i < magazine.count.get(); ++i)
+        visit(arena.spans.range_of_slot(magazine.slots[i]));
+    });
+  };
+  const std::uint64_t empty = arena.pages->empty();
+  for_each_parked([&](const Range& range) { arena.pages->release(range.offset, range.size); });
+  const std::uint64_t with_parked = arena.pages->empty();
+  for_each_parked([&](const Range& range) { (void)arena.pages->touch_bound(range.offset, range.size); });
+  return with_parked - empty;
+}
+
+template <class Policy>
+std::uint64_t AllocatorCore<Policy>::parked_pages() noexcept {
+  std::uint64_t pages = 0;
+  for (std::uint32_t k = 0; k < magazines_ && paging_; ++k) {
+    if (!has_magazine(k)) continue;
+    const Lock lock(arenas_[k]->mutex);
+    pages += parked_pages(*arenas_[k], k);
+  }
+  return pages;
+}
+
+// What is defined here.
+template class AllocatorCore<SingleThreaded>;
+template class AllocatorCore<ThreadSafe>;
 
 }  // namespace vaspace

@@ -47,7 +47,7 @@ inline bool AllocatorCore<Policy>::free_parked(AllocationId id, Address address)
   const auto slot = static_cast<std::uint32_t>(bits) & kIndexMask;
   const std::uint32_t k = static_cast<std::uint32_t>(bits) >> kArenaShift;
   // A note was there before the id that it belongs to was handed out.
-  if (with_lock_[k].get()) [[unlikely]]
+  if (long_way_[k].get()) [[unlikely]]
     return false;
   const FrontInHand<Policy> front(fronts_);
   if (!front) [[unlikely]]

@@ -28,7 +28,7 @@ Result<Allocation> AllocatorCore<Policy>::allocate_slow(std::uint32_t k,
   const Lock lock(arena.mutex);
   arena.end(under_way);
   arena.notes.put(placed->range.id.index, std::move(note));
-  if (arena.notes.any()) update_with_lock(placed->arena);
+  if (arena.notes.any()) update_ways(placed->arena);
   return publish(arena, placed->arena, placed->range, request);
 }
 
@@ -155,9 +155,8 @@ void AllocatorCore<Policy>::take_apart(const Placed& placed, const UnderWay& und
   if (!config_.fixed) windows_.close(arena, window, paging(), 0, all);
 }
 
-template Result<Allocation> AllocatorCore<SingleThreaded>::allocate_slow(std::uint32_t,
-                                                                         const AllocationRequest&) noexcept;
-template Result<Allocation> AllocatorCore<ThreadSafe>::allocate_slow(std::uint32_t,
-                                                                     const AllocationRequest&) noexcept;
+// What is defined here.
+template class AllocatorCore<SingleThreaded>;
+template class AllocatorCore<ThreadSafe>;
 
 }  // namespace vaspace

@@ -39,9 +39,9 @@ std::uint64_t AllocatorCore<Policy>::trim_pages(std::uint64_t keep, std::uint64_
 template <class Policy>
 void AllocatorCore<Policy>::collect() noexcept {
   const Bytes keep = retained_cap();
-  empty_fronts(keep != Bytes{});
   const Bytes page = paging_ ? pool_->page_size() : 1_B;
-  give_back(keep / page, std::max<std::uint64_t>(config_.common.collect_step / page, 1));
+  const std::uint64_t parked = trim_fronts(keep / page);
+  give_back(keep / page - parked, std::max<std::uint64_t>(config_.common.collect_step / page, 1));
   // Where reserving commits, the smallest block is kept too: a program that needs one now and then does not
   // ask the driver for it each time.
   windows_.source().trim(keep == Bytes{} ? keep : std::max(keep, ReservationSource::kFirstBlock));
@@ -49,7 +49,7 @@ void AllocatorCore<Policy>::collect() noexcept {
 
 template <class Policy>
 void AllocatorCore<Policy>::flush() noexcept {
-  empty_fronts(false);
+  empty_fronts();
   give_back(0, kUnlimited);
   windows_.source().trim(Bytes{});
 }
@@ -136,6 +136,7 @@ void AllocatorCore<Policy>::fill_in(AllocatorReport& report) noexcept {
                          : arena.pages ? arena.pages->bound() * page
                                        : Bytes{}};
     if (arena.pages) report.retained += arena.pages->empty() * page;
+    if (arena.pages && has_magazine(k)) report.retained += parked_pages(arena, k) * page;
     for (const UnderWay* range = arena.under_way; range != nullptr; range = range->next)
       ++mine.under_way;
     report.total.under_way += mine.under_way;
@@ -198,23 +199,8 @@ const char* AllocatorCore<Policy>::validate_arena(ArenaOf& arena, std::uint32_t 
   return nullptr;
 }
 
-template void AllocatorCore<SingleThreaded>::collect() noexcept;
-template void AllocatorCore<SingleThreaded>::flush() noexcept;
-template AllocatorReport AllocatorCore<SingleThreaded>::report() noexcept;
-template auto AllocatorCore<SingleThreaded>::tally(Arena<SingleThreaded>&, std::uint32_t) noexcept -> Tally;
-template Bytes AllocatorCore<SingleThreaded>::live() noexcept;
-template Bytes AllocatorCore<SingleThreaded>::used() noexcept;
-template Bytes AllocatorCore<SingleThreaded>::committed() noexcept;
-template Bytes AllocatorCore<SingleThreaded>::reserved() noexcept;
-template const char* AllocatorCore<SingleThreaded>::validate() noexcept;
-template void AllocatorCore<ThreadSafe>::collect() noexcept;
-template void AllocatorCore<ThreadSafe>::flush() noexcept;
-template AllocatorReport AllocatorCore<ThreadSafe>::report() noexcept;
-template auto AllocatorCore<ThreadSafe>::tally(Arena<ThreadSafe>&, std::uint32_t) noexcept -> Tally;
-template Bytes AllocatorCore<ThreadSafe>::live() noexcept;
-template Bytes AllocatorCore<ThreadSafe>::used() noexcept;
-template Bytes AllocatorCore<ThreadSafe>::committed() noexcept;
-template Bytes AllocatorCore<ThreadSafe>::reserved() noexcept;
-template const char* AllocatorCore<ThreadSafe>::validate() noexcept;
+// What is defined here.
+template class AllocatorCore<SingleThreaded>;
+template class AllocatorCore<ThreadSafe>;
 
 }  // namespace vaspace

@@ -112,13 +112,15 @@ Result<void> AllocatorCore<Policy>::set_up_arena(std::uint32_t k, const SizeClas
   return {};
 }
 
-// Where an observer is to hear of each call, all of them take the lock, and there are no fronts.
+// Where an observer is to hear of each call, all of them go the long way, but to the same magazines: who
+// looks does not change where things lie.
 template <class Policy>
 bool AllocatorCore<Policy>::set_up_slabs() noexcept {
   slab_of_size_.fill(kNoSlab);
-  for (Figure<bool>& with_lock : with_lock_)
-    with_lock.set(true);
-  if (config_.common.observer) return true;
+  for (std::uint32_t k = 0; k <= kMaxArenas; ++k) {
+    noted_[k].set(true);
+    long_way_[k].set(true);
+  }
   SlabShapes slabs{};
   for (std::uint32_t k = 0; k < class_count_; ++k) {
     const Spans& spans = arenas_[k]->spans;
@@ -130,10 +132,10 @@ bool AllocatorCore<Policy>::set_up_slabs() noexcept {
                 .alignment = slab->natural_alignment().value,
                 .windows = &spans.addresses()};
     magazines_ = k + 1;
-    update_with_lock(k);
+    update_ways(k);
   }
   // A step's sizes are all one slab's, or none's.
-  for (std::uint32_t step = 0; step < slab_of_size_.size(); ++step) {
+  for (std::uint32_t step = 0; step < slab_of_size_.size() && !config_.common.observer; ++step) {
     const Bytes least{(std::uint64_t{step} << kSmallStepBits) + 1};
     const Bytes most{(std::uint64_t{step} + 1) << kSmallStepBits};
     const std::uint32_t k = index_.choose(least, {});
@@ -186,13 +188,8 @@ void AllocatorCore<Policy>::report_leaks() noexcept {
   }
 }
 
-template AllocatorCore<SingleThreaded>::AllocatorCore(Backend&, const CoreConfig&, Bytes, Bytes) noexcept;
-template AllocatorCore<SingleThreaded>::~AllocatorCore();
-template Result<HostObject<AllocatorCore<SingleThreaded>>> AllocatorCore<SingleThreaded>::create(
-    Backend&, const CoreConfig&) noexcept;
-template AllocatorCore<ThreadSafe>::AllocatorCore(Backend&, const CoreConfig&, Bytes, Bytes) noexcept;
-template AllocatorCore<ThreadSafe>::~AllocatorCore();
-template Result<HostObject<AllocatorCore<ThreadSafe>>> AllocatorCore<ThreadSafe>::create(
-    Backend&, const CoreConfig&) noexcept;
+// What is defined here.
+template class AllocatorCore<SingleThreaded>;
+template class AllocatorCore<ThreadSafe>;
 
 }  // namespace vaspace

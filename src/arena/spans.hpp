@@ -81,6 +81,12 @@ class Spans {
   [[nodiscard]] Result<Range> take_window(std::uint32_t window, Bytes requested) noexcept {
     return object_->take_span(begin_of(window), requested);
   }
+  // The live range is nobody's from now on, until untake(): what was asked for of it, or 0, as it is not
+  // live.
+  [[nodiscard]] Bytes retire(RangeId id) noexcept {
+    if (!slab_) return object_->requested(id);
+    return Bytes{slab_->slot_records().park<true>(id.index, id.generation)};
+  }
   [[nodiscard]] Result<Freed> release(RangeId id) noexcept {
     return slab_ ? slab_->release(id) : object_->release(id);
   }

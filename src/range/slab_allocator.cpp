@@ -179,8 +179,10 @@ tl::unexpected<Error> BasicSlabAllocator<Record>::why_not(RangeId id) const noex
 
 template <class Record>
 Result<Range> BasicSlabAllocator<Record>::find(RangeId id) const noexcept {
-  if (!knows(id.index) || id_of(id.index) != id || !is_live(id.index)) return why_not(id);
-  return range_of(id.index);
+  if (!knows(id.index)) return why_not(id);
+  const Word now = record(id.index);
+  if (make_id(id.index, tag_ | generation_of(now)) != id || !is_live(id.index, now)) return why_not(id);
+  return Range{offset_of(id.index), Bytes{slot_size_}, id};
 }
 
 template <class Record>
@@ -191,9 +193,11 @@ Result<Range> BasicSlabAllocator<Record>::find_at(Offset offset) const noexcept 
   const std::uint64_t local = in_span / slot_size_;
   if (local >= spans_[span].slots) return fail(ErrorCode::unknown_address);
   const auto slot = static_cast<std::uint32_t>((span << window_bits_) | local);
-  if (!is_live(slot)) return fail(ErrorCode::unknown_address);
+  // Read once: another thread may be about to park it.
+  const Word now = record(slot);
+  if (!is_live(slot, now)) return fail(ErrorCode::unknown_address);
   if (in_span != local * slot_size_) return fail(ErrorCode::interior_address);
-  return range_of(slot);
+  return Range{offset_of(slot), Bytes{slot_size_}, make_id(slot, tag_ | generation_of(now))};
 }
 
 template <class Record>

@@ -376,7 +376,7 @@ class VaDriver {
       wrong << report.retained.value << " retained, allowed " << keep.value << "; ";
     if (!stage_.subject().arena || report.refused_by_driver != 0) return;
     for (std::uint32_t k = 0; k < report.arena_count; ++k) {
-      if (report.arenas[k].reservations > report.arenas[k].live_allocations)
+      if (report.arenas[k].reservations > report.arenas[k].live_allocations + report.arenas[k].parked)
         wrong << "an empty reservation in arena " << k << "; ";
     }
     if (all && live_.empty() && report.total.reserved != Bytes{}) wrong << "nothing lives, but is reserved; ";

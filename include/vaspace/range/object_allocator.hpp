@@ -17,6 +17,7 @@
 // cap that (ObjectConfig::alignment_candidates), and only then R3 is relaxed. Externally synchronised.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 
 #include "vaspace/range/hole_index.hpp"
@@ -44,19 +45,21 @@ struct ObjectConfig {
   HostAllocator host = default_host_allocator();
 };
 
-struct ObjectNode {
+// Two to a cache line, and none across two.
+struct alignas(32) ObjectNode {
   std::uint32_t offset;  // in granules
   std::uint32_t size;    // in granules
   std::uint32_t generation;
-  std::uint32_t next;  // in address order; 0 at a span's end
+  std::uint32_t state;  // a live range's slack: bytes handed out above what was asked for; or as below
+  std::uint32_t next;   // in address order; 0 at a span's end
   std::uint32_t prev;
-  std::uint32_t child[2];  // in the tree of holes, or of live ranges by address
-  std::uint32_t state;     // a live range's slack: bytes handed out above what was asked for; or as below
+  RadixChildren children;  // in a tree of holes, or of live ranges by address
 
   static constexpr std::uint32_t kHole = ~std::uint32_t{0};
   static constexpr std::uint32_t kUnused = kHole - 1;
   static constexpr std::uint32_t kMaxSlack = kUnused - 1;
 };
+static_assert(sizeof(ObjectNode) == 32);
 
 template <class Probe>
 class BasicObjectAllocator {
@@ -147,6 +150,7 @@ class BasicObjectAllocator {
  private:
   using Node = ObjectNode;
   using Pool = NodePool<Node>;
+  using Holes = HoleIndex<Pool, Probe>;
   using Index = std::uint32_t;
 
   struct Span {
@@ -169,14 +173,12 @@ class BasicObjectAllocator {
   BasicObjectAllocator(const ObjectConfig& config, std::uint32_t identity) noexcept;
 
   [[nodiscard]] static bool is_live(const Node& node) noexcept { return node.state <= Node::kMaxSlack; }
-  [[nodiscard]] bool is_hole(Index node) const noexcept {
-    return node != 0 && pool_[node].state == Node::kHole;
-  }
+  // Index 0 is live for ever, so that a span's ends need no question of their own.
+  [[nodiscard]] bool is_hole(Index node) const noexcept { return pool_[node].state == Node::kHole; }
   [[nodiscard]] Range range_of(Index node) const noexcept {
     const Node& n = pool_[node];
-    return {Offset{std::uint64_t{n.offset} << granule_bits_},
-            Bytes{std::uint64_t{n.size} << granule_bits_},
-            {node, n.generation}};
+    return {Offset{std::uint64_t{n.offset} << granule_bits_}, Bytes{std::uint64_t{n.size} << granule_bits_},
+            id_of(node, n.generation)};
   }
   [[nodiscard]] Bytes requested_of(Index node) const noexcept {
     const Node& n = pool_[node];
@@ -190,20 +192,54 @@ class BasicObjectAllocator {
     }
   }
 
+  // In one piece: written in halves and read back whole, it would wait for the stores.
+  [[nodiscard]] static RangeId id_of(Index node, std::uint32_t generation) noexcept {
+    if constexpr (std::endian::native != std::endian::little) return {node, generation};
+    return std::bit_cast<RangeId>(std::uint64_t{generation} << 32U | node);
+  }
+  // Whether it is a size and an alignment that any hole of the size will do for.
+  [[nodiscard]] bool is_plain(RangeRequest request) const noexcept {
+    return request.size.value - 1 < span_limit_.value && request.alignment.valid() &&
+           request.alignment.value >> granule_bits_ <= 1;
+  }
+  [[nodiscard]] std::uint32_t granules_for(Bytes size) const noexcept {
+    return static_cast<std::uint32_t>(((size.value - 1) >> granule_bits_) + 1);
+  }
+  [[nodiscard]] std::uint32_t slack_of(std::uint32_t granules, Bytes size) const noexcept {
+    return static_cast<std::uint32_t>((std::uint64_t{granules} << granule_bits_) - size.value);
+  }
+  [[nodiscard]] bool names_live(RangeId id) const noexcept {
+    if (!pool_.knows(id.index)) return false;
+    const Node& node = pool_[id.index];
+    return node.generation == id.generation && is_live(node);
+  }
+
   [[nodiscard]] Result<Need> need_of(RangeRequest request) const noexcept;
   [[nodiscard]] Fit best_fit(Need need) const noexcept;
   [[nodiscard]] Fit best_aligned_fit(Need need) const noexcept;
-  [[nodiscard]] Result<Index> live_node(RangeId id) const noexcept;
+  [[nodiscard]] Result<Range> allocate_otherwise(RangeRequest request) noexcept;
+  [[nodiscard]] bool prepare(std::uint32_t nodes) noexcept;
+  void take_front(Index hole, std::uint32_t size) noexcept;
+  void leave_rest(Index node, std::uint32_t size) noexcept;
+  [[nodiscard]] Index take_aligned(Fit fit, std::uint32_t size) noexcept;
+  void make_live(Index node, std::uint32_t slack) noexcept;
+  Index give_back(Index node) noexcept;
+  [[nodiscard]] Index absorb_neighbours(Index node) noexcept;
+  [[nodiscard]] Error why_not_live(RangeId id) const noexcept;
   [[nodiscard]] Index split(Index node, std::uint32_t size) noexcept;
   void merge_with_next(Index node) noexcept;
   void add_hole(Index node) noexcept;
   void remove_hole(Index node) noexcept;
-  void make_live(Index node, std::uint32_t slack) noexcept;
+  void drop(Index node) noexcept;
+  void index_live(Index node) noexcept;
   void unindex_live(Index node) noexcept;
   void build_address_index() noexcept;
-  void widen_offsets(std::uint64_t end) noexcept;
+  void cover_offset(std::uint64_t offset) noexcept;
+  void widen_holes(std::uint64_t offset) noexcept;
+  [[nodiscard]] Index span_head(Offset begin) const noexcept;
   [[nodiscard]] const char* validate_span(const Span& span, std::uint32_t at) const noexcept;
-  [[nodiscard]] const char* validate_trees() const noexcept;
+  [[nodiscard]] const char* validate_holes() const noexcept;
+  [[nodiscard]] const char* validate_addresses() const noexcept;
 
   Bytes span_limit_;  // no span, so no request and no alignment, is larger
   unsigned granule_bits_;
@@ -215,11 +251,12 @@ class BasicObjectAllocator {
   std::uint64_t capacity_ = 0;   // in granules
   std::uint64_t used_ = 0;
   bool address_indexed_;
+  unsigned address_bits_ = 1;  // offsets of live ranges are below 2^address_bits_
   Index address_root_ = 0;
   // Looking up changes neither, but the tree's views hand out references.
   mutable Pool pool_;
   mutable Probe probe_{};
-  HoleIndex<Pool, Probe> holes_;
+  Holes holes_;
   HostArray<Span> spans_;
 };
 

@@ -310,9 +310,11 @@ class BasicSlabAllocator {
     return {offset_of(slot), Bytes{slot_size_}, id_of(slot)};
   }
   // `slot` is a span's.
-  [[nodiscard]] bool is_live(std::uint32_t slot) const noexcept {
+  [[nodiscard]] bool is_live(std::uint32_t slot) const noexcept { return is_live(slot, record(slot)); }
+  // `now` is its record.
+  [[nodiscard]] bool is_live(std::uint32_t slot, Word now) const noexcept {
     if constexpr (kTracked) {
-      return (record(slot) & Record::kNobody) != Record::kNobody;
+      return (now & Record::kNobody) != Record::kNobody;
     } else {
       return slot != lowest_ && !free_.test(slot);
     }
