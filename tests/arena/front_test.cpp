@@ -281,7 +281,7 @@ TEST(Fronts, AFreeAfterTheThreadsFrontHasGone) {
 // Threads hand each other what they allocate, while others empty their fronts, count and free by address.
 TEST(Fronts, T1_StressOfPassingOnWhileOthersEmptyTheFronts) {
   constexpr int kThreads = 3;
-  constexpr int kRounds = 20'000;
+  constexpr int kRounds = 100'000;
   auto device = addresses(true);
   auto arenas = open<ThreadSafeArenaAllocator>(*device, {.retain = {}, .retain_percent = 0});
   // A slot of a table per thread and size, exchanged for another: whoever takes it out frees it.

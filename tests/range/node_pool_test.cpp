@@ -14,22 +14,33 @@ struct Node {
   std::uint32_t next;
 };
 
-TEST(NodePool, IndicesAreDistinctAndPlacesNeverMove) {
+TEST(NodePool, IndicesAreDistinctAndNodesKeepWhatTheyHoldAcrossGrowth) {
   NodePool<Node> pool(default_host_allocator(), 7);
   std::set<std::uint32_t> seen;
-  ASSERT_TRUE(pool.prepare(1));
-  const std::uint32_t first = pool.acquire();
-  const Node* place = &pool[first];
-  seen.insert(first);
-  for (int i = 0; i < 5000; ++i) {
+  for (std::uint32_t i = 0; i < 5000; ++i) {
     ASSERT_TRUE(pool.prepare(1));
     const std::uint32_t index = pool.acquire();
     ASSERT_NE(index, 0U);
     ASSERT_TRUE(seen.insert(index).second);
+    ASSERT_TRUE(pool.knows(index));
     EXPECT_EQ(pool[index].generation, 7U);
+    pool[index].generation = 100 + index;
   }
-  EXPECT_EQ(&pool[first], place);
-  EXPECT_EQ(pool.size(), 5001U);
+  EXPECT_EQ(pool.size(), 5000U);
+  for (const std::uint32_t index : seen)
+    ASSERT_EQ(pool[index].generation, 100 + index);
+}
+
+// P10: by high-water mark, an eighth above what is used.
+TEST(NodePool, MemoryFollowsUse) {
+  TestHost host;
+  NodePool<Node> pool(host.allocator(), 1);
+  EXPECT_EQ(host.bytes(), 0);
+  for (std::int64_t i = 1; i <= 20000; ++i) {
+    ASSERT_TRUE(pool.prepare(1));
+    (void)pool.acquire();
+    ASSERT_LE(host.bytes(), static_cast<std::int64_t>(sizeof(Node)) * (i * 9 / 8 + 64));
+  }
 }
 
 TEST(NodePool, R6_AGenerationOutlivesItsUse) {
@@ -47,6 +58,7 @@ TEST(NodePool, R6_AGenerationOutlivesItsUse) {
 TEST(NodePool, R7_PreparedNodesNeedNoHostMemory) {
   TestHost host;
   NodePool<Node> pool(host.allocator(), 1);
+  EXPECT_EQ(pool.size(), 0U);
   ASSERT_TRUE(pool.prepare(600));
   const auto requests = host.requests();
   for (int i = 0; i < 600; ++i)

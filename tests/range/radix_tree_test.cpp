@@ -16,19 +16,17 @@ namespace {
 struct Nodes {
   struct Node {
     std::uint64_t path = 0;
-    std::uint32_t child[2] = {0, 0};
+    RadixChildren children;
   };
-  std::vector<Node> nodes = std::vector<Node>(1);
+  mutable std::vector<Node> nodes = std::vector<Node>(1);
   mutable std::uint64_t visits = 0;
 
   [[nodiscard]] std::uint64_t path(std::uint32_t i) const {
     ++visits;
     return nodes[i].path;
   }
-  [[nodiscard]] std::uint32_t& child(std::uint32_t i, unsigned side) { return nodes[i].child[side]; }
-  [[nodiscard]] const std::uint32_t& child(std::uint32_t i, unsigned side) const {
-    return nodes[i].child[side];
-  }
+  [[nodiscard]] RadixChildren& children(std::uint32_t i) const { return nodes[i].children; }
+  void visit() const { ++visits; }
 };
 using Tree = RadixTree<Nodes>;
 
@@ -42,11 +40,11 @@ void check(unsigned bits, std::uint64_t spread, std::uint64_t seed) {
     const std::uint64_t key = (random() % spread) << shift;
     const std::uint64_t before = nodes.visits;
     if (const auto found = model.find(key); found != model.end()) {
-      Tree::erase(nodes, root, found->second);
+      Tree::erase(nodes, root, found->second, key);
       model.erase(found);
     } else {
-      nodes.nodes.push_back({key, {99, 99}});
-      Tree::insert(nodes, root, static_cast<std::uint32_t>(nodes.nodes.size() - 1));
+      nodes.nodes.push_back({key, {{99, 99}}});
+      Tree::insert(nodes, root, static_cast<std::uint32_t>(nodes.nodes.size() - 1), key);
       model[key] = static_cast<std::uint32_t>(nodes.nodes.size() - 1);
     }
     ASSERT_LE(nodes.visits - before, bits + 2) << "more nodes than a path has bits";
@@ -79,11 +77,11 @@ TEST(RadixTree, ValidateFindsDamage) {
   Nodes nodes;
   std::uint32_t root = 0;
   for (const std::uint64_t key : {8U, 3U, 12U, 5U, 9U}) {
-    nodes.nodes.push_back({key << 60U, {0, 0}});
-    Tree::insert(nodes, root, static_cast<std::uint32_t>(nodes.nodes.size() - 1));
+    nodes.nodes.push_back({key << 60U, {}});
+    Tree::insert(nodes, root, static_cast<std::uint32_t>(nodes.nodes.size() - 1), key << 60U);
   }
   ASSERT_EQ(Tree::validate(nodes, root), nullptr);
-  std::swap(nodes.nodes[root].child[0], nodes.nodes[root].child[1]);
+  std::swap(nodes.nodes[root].children.side[0], nodes.nodes[root].children.side[1]);
   EXPECT_NE(Tree::validate(nodes, root), nullptr);
 }
 
@@ -102,10 +100,10 @@ TEST(SizeBins, RiseWithSizeAndDifferInTheirLowBitsOnly) {
     look(size);
   last_bin = 0;
   for (unsigned bit = 17; bit < 32; ++bit) {
-    for (std::uint32_t i = 0; i < 32; ++i) {
-      first_of_bin = (1U << bit) + i * (1U << (bit - 5));
+    for (std::uint32_t i = 0; i < 16; ++i) {
+      first_of_bin = (1U << bit) + i * (1U << (bit - 4));
       look(first_of_bin);
-      look(first_of_bin + (1U << (bit - 5)) - 1);
+      look(first_of_bin + (1U << (bit - 4)) - 1);
     }
   }
 }
