@@ -9,8 +9,10 @@
 #include <optional>
 
 #include "vaspace/arena/lock_policy.hpp"
+#include "vaspace/base/host_object.hpp"
 #include "vaspace/va/page_table.hpp"
 
+#include "arena/exact_front.hpp"
 #include "arena/notes.hpp"
 #include "arena/reservation_source.hpp"
 #include "arena/spans.hpp"
@@ -87,13 +89,14 @@ struct Arena {
   Spans spans;
   std::optional<PageTable> pages;
   NoteTable notes;
+  HostObject<ExactFront> exact;  // of object strategy; made with the first window
   HostArray<Window> windows;
   UnderWay* under_way = nullptr;
   std::uint32_t first_empty = kNoWindow;
   Bytes next_cut = ReservationSource::kCut;  // size of the next window, where they are cut out of blocks
-  std::uint64_t count = 0;
+  std::uint64_t count = 0;                   // live, of object strategy; a slab's are told by its slots
   std::uint64_t window_count = 0;
-  Bytes live{};
+  Bytes live{};  // less what fronts have added to it
   Bytes used{};
   Bytes reserved{};
 };

@@ -26,6 +26,8 @@ Result<Allocation> AllocatorCore<Policy>::allocate_locked(const AllocationReques
     }
     ArenaOf& arena = *arenas_[k];
     const Lock lock(arena.mutex);
+    if (const Range kept = take_kept(arena, request); kept.id.index != 0)
+      return publish(arena, k, kept, request);
     const Result<Range> range = arena.spans.take({request.size, request.alignment});
     if (range) [[likely]] {
       if (!arena.pages) return publish(arena, k, *range, request);
@@ -100,7 +102,6 @@ Result<void> AllocatorCore<Policy>::take_back(ArenaOf& arena, std::uint32_t k, c
                              .user_data = info.user_data,
                              .name = info.name});
   }
-  arena.spans.untake(range);
   --arena.count;
   arena.live -= requested;
   arena.used -= range.size;
@@ -108,6 +109,8 @@ Result<void> AllocatorCore<Policy>::take_back(ArenaOf& arena, std::uint32_t k, c
     arena.notes.remove(range.id.index);
     update_ways(k);
   }
+  if (keep(arena, range)) return {};
+  arena.spans.untake(range);
   if (arena.pages) arena.pages->release(range.offset, range.size);
   const std::uint32_t window = arena.spans.window_of(range.offset);
   if (!config_.fixed && arena.spans.empty(window)) arena.queue_window(window);
@@ -148,6 +151,8 @@ Result<void> AllocatorCore<Policy>::at(Address address, Use&& use) noexcept {
   const Reservation& home = window.lease.reservation;
   if (!window.in_use || address < home.address || address >= home.end())
     return fail(ErrorCode::unknown_address);
+  // Else it would find what nobody has.
+  empty_exact(arena);
   const Result<Range> range = arena.spans.find_at(arena.spans.offset_of(place->window, address));
   if (!range) return fail(range.error());
   if (arena.is_under_way(range->offset)) return fail(ErrorCode::unknown_address);
@@ -205,8 +210,11 @@ bool AllocatorCore<Policy>::can_allocate(const AllocationRequest& request) noexc
 
 template <class Policy>
 bool AllocatorCore<Policy>::has_hole(std::uint32_t k, const AllocationRequest& request) noexcept {
-  const Lock lock(arenas_[k]->mutex);
-  return arenas_[k]->spans.can_allocate({request.size, request.alignment});
+  ArenaOf& arena = *arenas_[k];
+  const Lock lock(arena.mutex);
+  if (arena.spans.can_allocate({request.size, request.alignment})) return true;
+  empty_exact(arena);
+  return arena.spans.can_allocate({request.size, request.alignment});
 }
 
 template <class Policy>

@@ -126,6 +126,13 @@ class AllocatorCore {
   // Calls use(arena, its index, the live range at `address`) under the arena's lock.
   template <class Use>
   [[nodiscard]] Result<void> at(Address address, Use&& use) noexcept;
+  // A range that the arena kept from an earlier free; id 0 if there is none. The arena's lock is held.
+  [[nodiscard]] Range take_kept(ArenaOf& arena, const AllocationRequest& request) noexcept;
+  // Keeps a range that is freed, or does not.
+  [[nodiscard]] bool keep(ArenaOf& arena, const Range& range) noexcept;
+  void empty_exact(ArenaOf& arena) noexcept;
+  void trim_exact() noexcept;
+  [[nodiscard]] bool merge_kept(ArenaOf& arena) noexcept;
   void tell(EventKind kind, std::uint32_t k, const Allocation& allocation) const noexcept;
   [[nodiscard]] Result<void> take_back(ArenaOf& arena, std::uint32_t k, const Range& range) noexcept;
   // Into the thread's own magazine; false: not this way. kChecked: only if the slot is at the address.
@@ -143,7 +150,10 @@ class AllocatorCore {
   [[nodiscard]] std::uint64_t trim_fronts(std::uint64_t keep) noexcept;
   [[nodiscard]] bool wants_trimming() noexcept;
   [[nodiscard]] std::uint32_t arenas_without_life() noexcept;
-  // Pages that nothing but parked slots touches. All fronts are paused.
+  // Calls visit(Range) for what lies in magazines, or is kept by an object arena.
+  template <class Visit>
+  void for_each_parked(const ArenaOf& arena, std::uint32_t k, Visit&& visit) noexcept;
+  // Pages that nothing but that touches. All fronts are paused.
   [[nodiscard]] std::uint64_t parked_pages() noexcept;
   [[nodiscard]] std::uint64_t parked_pages(ArenaOf& arena, std::uint32_t k) noexcept;
   // What an arena's lock and all fronts say together.

@@ -158,31 +158,39 @@ void AllocatorCore<Policy>::empty_fronts() noexcept {
   fronts_.pause_all([&](Front& front) { empty_front(front); });
 }
 
-// The arena's lock is held. Its page table counts them, with the parked slots out of the way for a moment.
 template <class Policy>
-std::uint64_t AllocatorCore<Policy>::parked_pages(ArenaOf& arena, std::uint32_t k) noexcept {
-  const auto for_each_parked = [&](auto&& visit) {
+template <class Visit>
+void AllocatorCore<Policy>::for_each_parked(const ArenaOf& arena, std::uint32_t k, Visit&& visit) noexcept {
+  if (has_magazine(k)) {
     fronts_.for_each([&](const Front& front) {
       const Magazine& magazine = front.magazines()[k];
       for (std::uint32_t i = 0; i < magazine.count.get(); ++i)
         visit(arena.spans.range_of_slot(magazine.slots[i]));
     });
-  };
+  } else if (arena.exact) {
+    arena.exact->for_each([&](RangeId id) { visit(*arena.spans.find(id)); });
+  }
+}
+
+// The arena's lock is held. Its page table counts them, with the parked slots out of the way for a moment.
+template <class Policy>
+std::uint64_t AllocatorCore<Policy>::parked_pages(ArenaOf& arena, std::uint32_t k) noexcept {
   const std::uint64_t empty = arena.pages->empty();
-  for_each_parked([&](const Range& range) { arena.pages->release(range.offset, range.size); });
+  for_each_parked(arena, k, [&](const Range& range) { arena.pages->release(range.offset, range.size); });
   const std::uint64_t with_parked = arena.pages->empty();
-  for_each_parked([&](const Range& range) { (void)arena.pages->touch_bound(range.offset, range.size); });
+  for_each_parked(arena, k,
+                  [&](const Range& range) { (void)arena.pages->touch_bound(range.offset, range.size); });
   return with_parked - empty;
 }
 
 template <class Policy>
 std::uint64_t AllocatorCore<Policy>::parked_pages() noexcept {
   std::uint64_t pages = 0;
-  for (std::uint32_t k = 0; k < magazines_ && paging_; ++k) {
-    if (!has_magazine(k)) continue;
-    const Lock lock(arenas_[k]->mutex);
-    pages += parked_pages(*arenas_[k], k);
-  }
+  if (!paging_) return pages;
+  for_each_arena([&](ArenaOf& arena, std::uint32_t k) {
+    const Lock lock(arena.mutex);
+    pages += parked_pages(arena, k);
+  });
   return pages;
 }
 

@@ -38,6 +38,9 @@ auto AllocatorCore<Policy>::place_in(std::uint32_t k, const AllocationRequest& r
                                      UnderWay& under_way) noexcept -> Result<Placed> {
   ArenaOf& arena = *arenas_[k];
   const Lock lock(arena.mutex);
+  if (!arena.spans.is_slab() && !arena.exact && !config_.fixed) {
+    arena.exact = make_host_object<ExactFront>(config_.common.host);  // does without where there is no memory
+  }
   return equip(arena, k, arena.spans.take({request.size, request.alignment}), request, under_way);
 }
 
@@ -67,6 +70,7 @@ auto AllocatorCore<Policy>::place(std::uint32_t k, const AllocationRequest& requ
   for (;;) {
     Result<Placed> placed = place_in(k, request, under_way);
     if (placed || placed.error().code != ErrorCode::out_of_space || config_.fixed) return placed;
+    if (merge_kept(*arenas_[k])) continue;
     const Result<void> opened = windows_.open(*arenas_[k], {request.size, request.alignment});
     if (opened) continue;
     if (flushed) {
@@ -76,6 +80,15 @@ auto AllocatorCore<Policy>::place(std::uint32_t k, const AllocationRequest& requ
     flush();
     flushed = true;
   }
+}
+
+// Whether there was anything kept that is a hole now.
+template <class Policy>
+bool AllocatorCore<Policy>::merge_kept(ArenaOf& arena) noexcept {
+  const Lock lock(arena.mutex);
+  if (!arena.exact || arena.exact->count() == 0) return false;
+  empty_exact(arena);
+  return true;
 }
 
 // The device gives no more: whatever object arena still has a hole that holds it.

@@ -40,6 +40,7 @@ template <class Policy>
 void AllocatorCore<Policy>::collect() noexcept {
   const Bytes keep = retained_cap();
   const Bytes page = paging_ ? pool_->page_size() : 1_B;
+  trim_exact();
   const std::uint64_t parked = trim_fronts(keep / page);
   give_back(keep / page - parked, std::max<std::uint64_t>(config_.common.collect_step / page, 1));
   // Where reserving commits, the smallest block is kept too: a program that needs one now and then does not
@@ -50,6 +51,10 @@ void AllocatorCore<Policy>::collect() noexcept {
 template <class Policy>
 void AllocatorCore<Policy>::flush() noexcept {
   empty_fronts();
+  for_each_arena([&](ArenaOf& arena, std::uint32_t) {
+    const Lock lock(arena.mutex);
+    empty_exact(arena);
+  });
   give_back(0, kUnlimited);
   windows_.source().trim(Bytes{});
 }
@@ -127,7 +132,7 @@ void AllocatorCore<Policy>::fill_in(AllocatorReport& report) noexcept {
             .slab = arena.spans.is_slab(),
             .live_allocations = sum.count,
             .reservations = arena.window_count,
-            .parked = parked(k),
+            .parked = parked(k) + (arena.exact ? arena.exact->count() : 0),
             .lock_acquisitions = arena.mutex.acquisitions(),
             .live = Bytes{sum.live},
             .used = used_of(arena, sum.count),
@@ -136,7 +141,7 @@ void AllocatorCore<Policy>::fill_in(AllocatorReport& report) noexcept {
                          : arena.pages ? arena.pages->bound() * page
                                        : Bytes{}};
     if (arena.pages) report.retained += arena.pages->empty() * page;
-    if (arena.pages && has_magazine(k)) report.retained += parked_pages(arena, k) * page;
+    if (arena.pages) report.retained += parked_pages(arena, k) * page;
     for (const UnderWay* range = arena.under_way; range != nullptr; range = range->next)
       ++mine.under_way;
     report.total.under_way += mine.under_way;
@@ -190,8 +195,12 @@ const char* AllocatorCore<Policy>::validate_arena(ArenaOf& arena, std::uint32_t 
   const RangeReport ranges = arena.spans.report();
   const Tally sum = tally(arena, k);
   const Bytes used = used_of(arena, sum.count);
-  if (!arena.spans.is_slab() && (ranges.live != sum.count || ranges.used != used)) {
-    return "an arena's used bytes are miscounted";
+  if (!arena.spans.is_slab()) {
+    const std::uint64_t kept = arena.exact ? arena.exact->count() : 0;
+    const Bytes kept_bytes = arena.exact ? arena.exact->bytes() : Bytes{};
+    if (ranges.live != sum.count + kept || ranges.used != used + kept_bytes) {
+      return "an arena's used bytes are miscounted";
+    }
   }
   if (arena.spans.is_slab() && sum.count != arena.spans.count_live())
     return "a slot is neither live nor parked";

@@ -164,6 +164,7 @@ void AllocatorCore<Policy>::report_leaks() noexcept {
   for_each_arena([&](ArenaOf& arena, std::uint32_t k) {
     if (tally(arena, k).count == 0) return;
     arena.spans.for_each([&](const Range& range, Bytes requested) {
+      if (requested == Bytes{}) return;  // kept, nobody's
       const AllocationInfo info = info_of(arena, k, range, requested);
       ++leaks;
       common.observer({.kind = EventKind::leak,

@@ -87,6 +87,14 @@ class Spans {
     if (!slab_) return object_->requested(id);
     return Bytes{slab_->slot_records().park<true>(id.index, id.generation)};
   }
+  // Of object strategy, as ObjectAllocator::reissue; the id is live.
+  [[nodiscard]] RangeId reissue(RangeId id, Bytes requested) noexcept {
+    return object_->reissue(id, requested).value_or(RangeId{});
+  }
+  [[nodiscard]] Bytes granule() const noexcept { return object_->granule(); }
+  [[nodiscard]] std::uint64_t granules(Bytes size) const noexcept {
+    return (size.value - 1) / object_->granule().value + 1;
+  }
   [[nodiscard]] Result<Freed> release(RangeId id) noexcept {
     return slab_ ? slab_->release(id) : object_->release(id);
   }

@@ -49,16 +49,25 @@ auto BasicObjectAllocator<Probe>::allocate(RangeRequest request) noexcept -> Res
     return allocate_otherwise(request);
   const std::uint32_t size = granules_for(request.size);
   const std::uint32_t whole = holes_.exact_size_from(size);
-  if (!Holes::is_exact(whole)) return allocate_otherwise(request);
+  if (!Holes::is_exact(whole)) return allocate_from_large(size, request.size);
   if (!prepare(1)) [[unlikely]]
     return fail(ErrorCode::out_of_host_memory);
   const Index node = holes_.take_lowest(pool_, probe_, whole);
-  if (whole == size) {
-    --hole_count_;
-  } else {
-    leave_rest(node, size);
-  }
+  if (whole != size) leave_rest(node, size);
   make_live(node, slack_of(size, request.size));
+  return range_of(node);
+}
+
+// From a hole of a size that shares its bin with others.
+template <class Probe>
+auto BasicObjectAllocator<Probe>::allocate_from_large(std::uint32_t size, Bytes asked) noexcept
+    -> Result<Range> {
+  const Index node = holes_.best_fit(pool_, probe_, size);
+  if (node == 0) return fail(ErrorCode::out_of_space);
+  if (!prepare(1)) [[unlikely]]
+    return fail(ErrorCode::out_of_host_memory);
+  take_front(node, size);
+  make_live(node, slack_of(size, asked));
   return range_of(node);
 }
 
@@ -122,9 +131,8 @@ auto BasicObjectAllocator<Probe>::best_aligned_fit(Need need) const noexcept -> 
 
 // Asks for all that an allocation may need. False: no host memory, nothing changed.
 template <class Probe>
-bool BasicObjectAllocator<Probe>::prepare(std::uint32_t nodes) noexcept {
-  if (holes_.wants_memory()) [[unlikely]]
-    holes_.prepare(pool_);
+bool BasicObjectAllocator<Probe>::ask_host(std::uint32_t nodes) noexcept {
+  if (holes_.wants_memory()) holes_.prepare(pool_);
   return pool_.prepare(nodes);
 }
 
@@ -136,7 +144,6 @@ void BasicObjectAllocator<Probe>::take_front(Index hole, std::uint32_t size) noe
     remove_hole(hole);
     return;
   }
-  cover_offset(std::uint64_t{pool_[hole].offset} + size);
   const Index rest = split(hole, size);
   pool_[rest].state = Node::kHole;
   holes_.replace(pool_, probe_, hole, whole, rest);
@@ -145,8 +152,6 @@ void BasicObjectAllocator<Probe>::take_front(Index hole, std::uint32_t size) noe
 // Cuts `node`, which was a hole and is in no tree, behind `size` granules, and makes the rest the hole.
 template <class Probe>
 void BasicObjectAllocator<Probe>::leave_rest(Index node, std::uint32_t size) noexcept {
-  pool_[node].state = 0;  // else cover_offset would put it back
-  cover_offset(std::uint64_t{pool_[node].offset} + size);
   const Index rest = split(node, size);
   pool_[rest].state = Node::kHole;
   holes_.insert(pool_, probe_, rest);
@@ -155,7 +160,6 @@ void BasicObjectAllocator<Probe>::leave_rest(Index node, std::uint32_t size) noe
 // The same with `fit.skip` granules left before it.
 template <class Probe>
 auto BasicObjectAllocator<Probe>::take_aligned(Fit fit, std::uint32_t size) noexcept -> Index {
-  cover_offset(std::uint64_t{pool_[fit.hole].offset} + fit.skip + size);
   remove_hole(fit.hole);
   const Index node = split(fit.hole, fit.skip);
   add_hole(fit.hole);
@@ -164,7 +168,7 @@ auto BasicObjectAllocator<Probe>::take_aligned(Fit fit, std::uint32_t size) noex
 }
 
 template <class Probe>
-void BasicObjectAllocator<Probe>::make_live(Index node, std::uint32_t slack) noexcept {
+inline void BasicObjectAllocator<Probe>::make_live(Index node, std::uint32_t slack) noexcept {
   pool_[node].state = slack;
   ++live_;
   used_ += pool_[node].size;
@@ -192,7 +196,7 @@ auto BasicObjectAllocator<Probe>::try_free(RangeId id) noexcept -> Result<void> 
 
 // The hole that the range has become.
 template <class Probe>
-[[gnu::always_inline]] inline auto BasicObjectAllocator<Probe>::give_back(Index node) noexcept -> Index {
+inline auto BasicObjectAllocator<Probe>::give_back(Index node) noexcept -> Index {
   if (address_indexed_) [[unlikely]]
     unindex_live(node);
   Node& given = pool_[node];
@@ -200,7 +204,6 @@ template <class Probe>
   given.state = Node::kHole;
   --live_;
   used_ -= given.size;
-  ++hole_count_;
   if (is_hole(given.next) || is_hole(given.prev)) node = absorb_neighbours(node);
   holes_.insert(pool_, probe_, node);
   return node;
@@ -208,7 +211,7 @@ template <class Probe>
 
 // Merges `node` with the holes beside it; what they have become, which is in no tree.
 template <class Probe>
-[[gnu::noinline]] auto BasicObjectAllocator<Probe>::absorb_neighbours(Index node) noexcept -> Index {
+auto BasicObjectAllocator<Probe>::absorb_neighbours(Index node) noexcept -> Index {
   if (const Index next = pool_[node].next; is_hole(next)) {
     remove_hole(next);
     merge_with_next(node);
@@ -261,13 +264,11 @@ void BasicObjectAllocator<Probe>::merge_with_next(Index node) noexcept {
 template <class Probe>
 void BasicObjectAllocator<Probe>::add_hole(Index node) noexcept {
   pool_[node].state = Node::kHole;
-  ++hole_count_;
   holes_.insert(pool_, probe_, node);
 }
 
 template <class Probe>
 void BasicObjectAllocator<Probe>::remove_hole(Index node) noexcept {
-  --hole_count_;
   holes_.erase(pool_, probe_, node);
 }
 
@@ -290,7 +291,6 @@ auto BasicObjectAllocator<Probe>::try_extend(RangeId id, Bytes size) noexcept ->
     const Index next = pool_[node].next;
     const std::uint32_t more = need->size - have;
     if (!is_hole(next) || pool_[next].size < more) return fail(ErrorCode::out_of_space);
-    cover_offset(std::uint64_t{pool_[next].offset} + more);
     remove_hole(next);
     if (pool_[next].size == more) {
       merge_with_next(node);
@@ -307,6 +307,18 @@ auto BasicObjectAllocator<Probe>::try_extend(RangeId id, Bytes size) noexcept ->
 }
 
 template <class Probe>
+auto BasicObjectAllocator<Probe>::reissue(RangeId id, Bytes requested) noexcept -> Result<RangeId> {
+  if (!names_live(id)) [[unlikely]]
+    return fail(why_not_live(id));
+  Node& node = pool_[id.index];
+  const std::uint64_t size = std::uint64_t{node.size} << granule_bits_;
+  if (requested.value > size || size - requested.value > Node::kMaxSlack) [[unlikely]]
+    return fail(ErrorCode::invalid_size);
+  node.state = static_cast<std::uint32_t>(size - requested.value);
+  return id_of(id.index, ++node.generation);
+}
+
+template <class Probe>
 auto BasicObjectAllocator<Probe>::shrink(RangeId id, Bytes size) noexcept -> Result<Range> {
   if (!names_live(id)) return fail(why_not_live(id));
   const Index node = id.index;
@@ -315,7 +327,6 @@ auto BasicObjectAllocator<Probe>::shrink(RangeId id, Bytes size) noexcept -> Res
   const std::uint32_t less = pool_[node].size - need->size;
   if (less != 0) {
     if (!prepare(1)) return fail(ErrorCode::out_of_host_memory);
-    cover_offset(std::uint64_t{pool_[node].offset} + need->size);
     const Index next = pool_[node].next;
     const bool merges = is_hole(next);
     if (merges) remove_hole(next);

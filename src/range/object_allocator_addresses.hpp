@@ -84,7 +84,7 @@ RangeReport BasicObjectAllocator<Probe>::report() const noexcept {
           .used = Bytes{used_ << granule_bits_},
           .largest_free = largest_free(),
           .live = live_,
-          .free_ranges = hole_count_};
+          .free_ranges = holes()};
 }
 
 }  // namespace vaspace

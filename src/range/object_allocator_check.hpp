@@ -31,10 +31,10 @@ const char* BasicObjectAllocator<Probe>::validate_holes() const noexcept {
   Index hole = holes_.lower_bound(pool_, probe_, 1, 0);
   while (hole != 0) {
     if (!is_hole(hole)) return "the hole index has a node that is no hole";
-    if (++in_order > hole_count_) break;
+    if (++in_order > holes()) break;
     hole = holes_.lower_bound(pool_, probe_, pool_[hole].size, std::uint64_t{pool_[hole].offset} + 1);
   }
-  return in_order == hole_count_ ? nullptr : "the hole index has not exactly the holes";
+  return in_order == holes() ? nullptr : "the hole index has not exactly the holes";
 }
 
 template <class Probe>
@@ -63,18 +63,18 @@ const char* BasicObjectAllocator<Probe>::validate() const noexcept {
   }
   std::uint64_t used = 0;
   std::uint32_t live = 0;
-  std::uint32_t holes = 0;
+  std::uint32_t free = 0;
   for_each_node([&](Index node) {
     const Node& n = pool_[node];
     if (is_live(n)) {
       used += n.size;
       ++live;
     } else {
-      ++holes;
+      ++free;
     }
   });
   if (capacity != capacity_ || used != used_) return "live + free is not the capacity";
-  if (live != live_ || holes != hole_count_ || live + holes != pool_.size()) return "a node is lost";
+  if (live != live_ || live + free != pool_.size()) return "a node is lost";
   if (const char* wrong = validate_holes(); wrong != nullptr) return wrong;
   return validate_addresses();
 }

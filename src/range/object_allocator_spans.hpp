@@ -1,4 +1,4 @@
-// Part of object_allocator.cpp: spans, and how far offsets reach.
+// Part of object_allocator.cpp: spans.
 #pragma once
 
 #include <algorithm>
@@ -7,25 +7,6 @@
 #include "vaspace/range/object_allocator.hpp"
 
 namespace vaspace {
-
-// Every hole that begins at or below `offset` can be held after this.
-template <class Probe>
-void BasicObjectAllocator<Probe>::cover_offset(std::uint64_t offset) noexcept {
-  if (offset >> holes_.offset_bits() != 0) [[unlikely]]
-    widen_holes(offset);
-}
-
-// Paths have as many bits as the offsets of holes need: with more, trees would be deeper than they have to
-// be. All holes are put in order anew, which happens at most once for each bit.
-template <class Probe>
-void BasicObjectAllocator<Probe>::widen_holes(std::uint64_t offset) noexcept {
-  constexpr unsigned kAtLeast = 12;
-  Probe seldom;
-  holes_.reset(std::max(static_cast<unsigned>(std::bit_width(offset)), kAtLeast));
-  for_each_node([&](Index node) {
-    if (is_hole(node)) holes_.insert(pool_, seldom, node);
-  });
-}
 
 template <class Probe>
 auto BasicObjectAllocator<Probe>::add_span(Bytes capacity) noexcept -> Result<Offset> {
@@ -40,7 +21,6 @@ auto BasicObjectAllocator<Probe>::add_span(Bytes capacity) noexcept -> Result<Of
   if (at == spans_.size() && !spans_.reserve_more(1)) return fail(ErrorCode::out_of_host_memory);
   if (!pool_.prepare(1)) return fail(ErrorCode::out_of_host_memory);
   if (at == spans_.size()) spans_.push_back_reserved(Span{});
-  cover_offset(begin);
   if (const auto bits = static_cast<unsigned>(std::bit_width(begin + granules - 1)); bits > address_bits_) {
     address_bits_ = bits;
     if (address_indexed_) build_address_index();

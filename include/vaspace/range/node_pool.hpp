@@ -40,8 +40,10 @@ class NodePool {
   [[nodiscard]] bool knows(std::uint32_t index) const noexcept { return index != 0 && index < nodes_.size(); }
   [[nodiscard]] std::uint32_t first_generation() const noexcept { return first_generation_; }
 
+  // Whether the next `count` acquires succeed.
+  [[nodiscard]] bool has(std::uint32_t count) const noexcept { return count <= available_; }
   // Makes the next `count` acquires infallible. False: no host memory (or kMaxNodes), nothing changed.
-  [[nodiscard]] bool prepare(std::uint32_t count) noexcept { return count <= available_ || grow(count); }
+  [[nodiscard]] bool prepare(std::uint32_t count) noexcept { return has(count) || grow(count); }
 
   // The node's members are as whoever used it last left them, but for `generation` on its first use.
   [[nodiscard]] std::uint32_t acquire() noexcept {

@@ -92,6 +92,10 @@ class BasicObjectAllocator {
   // out_of_host_memory.
   [[nodiscard]] Result<Range> shrink(RangeId id, Bytes size) noexcept;
 
+  // The same range under a new id, for a request of `requested` bytes; the old id is stale. 0: nobody's,
+  // until the next reissue, and live all the same. Errors: as release; invalid_size (above the range).
+  [[nodiscard]] Result<RangeId> reissue(RangeId id, Bytes requested) noexcept;
+
   // Errors as release.
   [[nodiscard]] Result<Range> find(RangeId id) const noexcept;
   // The live range that begins at `offset`. Errors: interior_address, unknown_address. O(key bits); the first
@@ -175,6 +179,7 @@ class BasicObjectAllocator {
   [[nodiscard]] static bool is_live(const Node& node) noexcept { return node.state <= Node::kMaxSlack; }
   // Index 0 is live for ever, so that a span's ends need no question of their own.
   [[nodiscard]] bool is_hole(Index node) const noexcept { return pool_[node].state == Node::kHole; }
+  [[nodiscard]] std::uint32_t holes() const noexcept { return pool_.size() - live_; }
   [[nodiscard]] Range range_of(Index node) const noexcept {
     const Node& n = pool_[node];
     return {Offset{std::uint64_t{n.offset} << granule_bits_}, Bytes{std::uint64_t{n.size} << granule_bits_},
@@ -217,25 +222,27 @@ class BasicObjectAllocator {
   [[nodiscard]] Result<Need> need_of(RangeRequest request) const noexcept;
   [[nodiscard]] Fit best_fit(Need need) const noexcept;
   [[nodiscard]] Fit best_aligned_fit(Need need) const noexcept;
-  [[nodiscard]] Result<Range> allocate_otherwise(RangeRequest request) noexcept;
-  [[nodiscard]] bool prepare(std::uint32_t nodes) noexcept;
+  [[nodiscard, gnu::noinline]] Result<Range> allocate_from_large(std::uint32_t size, Bytes asked) noexcept;
+  [[nodiscard, gnu::noinline]] Result<Range> allocate_otherwise(RangeRequest request) noexcept;
+  [[nodiscard]] bool prepare(std::uint32_t nodes) noexcept {
+    return (pool_.has(nodes) && !holes_.wants_memory()) || ask_host(nodes);
+  }
+  [[nodiscard, gnu::noinline]] bool ask_host(std::uint32_t nodes) noexcept;
   void take_front(Index hole, std::uint32_t size) noexcept;
-  void leave_rest(Index node, std::uint32_t size) noexcept;
+  [[gnu::noinline]] void leave_rest(Index node, std::uint32_t size) noexcept;
   [[nodiscard]] Index take_aligned(Fit fit, std::uint32_t size) noexcept;
-  void make_live(Index node, std::uint32_t slack) noexcept;
-  Index give_back(Index node) noexcept;
-  [[nodiscard]] Index absorb_neighbours(Index node) noexcept;
-  [[nodiscard]] Error why_not_live(RangeId id) const noexcept;
+  [[gnu::always_inline]] void make_live(Index node, std::uint32_t slack) noexcept;
+  [[gnu::always_inline]] Index give_back(Index node) noexcept;
+  [[nodiscard, gnu::noinline]] Index absorb_neighbours(Index node) noexcept;
+  [[nodiscard, gnu::noinline]] Error why_not_live(RangeId id) const noexcept;
   [[nodiscard]] Index split(Index node, std::uint32_t size) noexcept;
   void merge_with_next(Index node) noexcept;
   void add_hole(Index node) noexcept;
   void remove_hole(Index node) noexcept;
   void drop(Index node) noexcept;
-  void index_live(Index node) noexcept;
-  void unindex_live(Index node) noexcept;
+  [[gnu::noinline]] void index_live(Index node) noexcept;
+  [[gnu::noinline]] void unindex_live(Index node) noexcept;
   void build_address_index() noexcept;
-  void cover_offset(std::uint64_t offset) noexcept;
-  void widen_holes(std::uint64_t offset) noexcept;
   [[nodiscard]] Index span_head(Offset begin) const noexcept;
   [[nodiscard]] const char* validate_span(const Span& span, std::uint32_t at) const noexcept;
   [[nodiscard]] const char* validate_holes() const noexcept;
@@ -246,7 +253,6 @@ class BasicObjectAllocator {
   unsigned window_bits_;
   std::uint32_t alignment_candidates_;
   std::uint32_t live_ = 0;
-  std::uint32_t hole_count_ = 0;
   std::uint32_t first_gap_ = 0;  // no window below it is out of use
   std::uint64_t capacity_ = 0;   // in granules
   std::uint64_t used_ = 0;

@@ -1,26 +1,31 @@
-// Heap-ordered radix trees in a row, one for each value of a path's leading bits: the top of a radix tree as
-// an array, with a bitmap that finds its first tree that is not empty.
+// Heap-ordered radix trees in a row, with a bitmap that finds the first that is not empty: the top of a radix
+// tree as an array.
 //
-//   bits = 3       000   001   010   011   100   101   110   111      slot: the path's first 3 bits
-//   bitmap          1     0     1     1     0     0     0     0
-//   tree            7     .     18    27    .     .     .     .       each as in radix_tree.hpp, from bit 3
-//   on
-//                   |          |  |
-//                  11         19  22
+//   prefix = 01, bits = 3: paths that begin with 01 go by their next three bits
 //
-// Always true: a slot's bit is set exactly when its tree is not empty; a tree holds exactly the nodes whose
-// paths begin with its slot's number; room() is how many more go in before there are two for each slot. So
-// with slots for what it holds an operation looks at about one node, and never at more than paths have bits.
+//     below 01000      01001   01010   ...   01110      01111 and above
+//     slot  0          1       2             6          7
+//     bitmap 1         0       1             0          1
+//     tree   7         .       18            .          27             each as in radix_tree.hpp
+//            |                 |
+//           11                 19
+//
+// Always true: a slot's bit is set exactly when its tree is not empty; a tree holds exactly the nodes that
+// belong in its slot; room() is how many more go in before there are two for each slot. So where slots fit
+// what it holds (its Shape), an operation looks at about one node; it never looks at more than paths have
+// bits.
 //
 // It begins with one slot and takes no memory. rehouse() moves everything to memory that the caller brings;
 // nothing else asks for any (R7). Externally synchronised.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <new>
 
+#include "vaspace/range/lowest_bit.hpp"
 #include "vaspace/range/radix_tree.hpp"
 
 namespace vaspace {
@@ -28,42 +33,58 @@ namespace vaspace {
 class RadixDirectory {
  public:
   using Index = std::uint32_t;
+
+  // 2^bits slots, by the bits of a path from `place` up, where those above are as in `prefix`.
+  struct Shape {
+    std::uint64_t prefix = 0;
+    std::uint8_t place = 63;
+    std::uint8_t bits = 0;
+
+    friend constexpr bool operator==(const Shape&, const Shape&) noexcept = default;
+    // What rehouse() needs, aligned to 8.
+    [[nodiscard]] std::size_t bytes() const noexcept {
+      return words_for(bits) * sizeof(std::uint64_t) + (sizeof(Index) << bits);
+    }
+  };
   static constexpr unsigned kMaxBits = 12;
-  static constexpr unsigned kBitsPerStep = 3;
+  // A tree that is deeper, in a directory that is not crowded, says that its shape does not fit.
+  static constexpr unsigned kFittingDepth = 8;
 
   // It points into itself while it has one slot: whoever keeps it in an array makes it there, and does not
   // move it.
   void make() noexcept { *this = RadixDirectory{}, slots_ = &only_; }
 
-  [[nodiscard]] unsigned bits() const noexcept { return static_cast<unsigned>(room_and_bits_) & kBitsMask; }
+  [[nodiscard]] const Shape& shape() const noexcept { return shape_; }
   [[nodiscard]] bool empty() const noexcept { return top_ == 0; }
-  [[nodiscard]] std::int32_t room() const noexcept { return room_and_bits_ >> kBitsShift; }
-  // Whether more slots would make it faster.
-  [[nodiscard]] bool crowded() const noexcept { return room_and_bits_ < 0; }
+  [[nodiscard]] std::int32_t room() const noexcept { return room_; }
 
+  // Whether another shape would be faster: there is no room, or the node has come to lie deep.
   template <class Nodes>
-  void insert(const Nodes& nodes, Index node) noexcept {
+  [[gnu::always_inline]] bool insert(const Nodes& nodes, Index node) noexcept {
     const std::uint64_t path = nodes.path(node);
     const std::uint32_t slot = slot_of(path);
     mark(slot);
-    room_and_bits_ -= kOneRoom;
-    RadixTree<Nodes>::insert(nodes, slots_[slot], node, path, bits());
+    --room_;
+    if (slots_[slot] != 0) return insert_below(nodes, slot, node, path);
+    nodes.children(node) = {};
+    slots_[slot] = node;
+    return room_ < 0;
   }
   template <class Nodes>
   void erase(const Nodes& nodes, Index node) noexcept {
     const std::uint64_t path = nodes.path(node);
     const std::uint32_t slot = slot_of(path);
-    room_and_bits_ += kOneRoom;
-    RadixTree<Nodes>::erase(nodes, slots_[slot], node, path, bits());
+    ++room_;
+    RadixTree<Nodes>::erase(nodes, slots_[slot], node, path, depth_of(slot));
     unmark_if(slot, slots_[slot] == 0);
   }
   // Takes the smallest out. Not empty.
   template <class Nodes>
-  [[nodiscard]] Index take_first(const Nodes& nodes) noexcept {
+  [[nodiscard, gnu::always_inline]] Index take_first(const Nodes& nodes) noexcept {
     const std::uint32_t slot = first_slot();
     const Index node = slots_[slot];
     nodes.visit();
-    room_and_bits_ += kOneRoom;
+    ++room_;
     RadixTree<Nodes>::erase_top(nodes, slots_[slot]);
     unmark_if(slot, slots_[slot] == 0);
     return node;
@@ -84,7 +105,7 @@ class RadixDirectory {
   template <class Nodes>
   [[nodiscard]] Index lower_bound(const Nodes& nodes, std::uint64_t path) const noexcept {
     const std::uint32_t slot = slot_of(path);
-    const Index here = RadixTree<Nodes>::lower_bound(nodes, slots_[slot], path, bits());
+    const Index here = RadixTree<Nodes>::lower_bound(nodes, slots_[slot], path, depth_of(slot));
     if (here != 0) return here;
     const std::uint32_t next = slot_behind(slot);
     return next == kNone ? 0 : slots_[next];
@@ -92,83 +113,102 @@ class RadixDirectory {
   // The greatest, or 0.
   template <class Nodes>
   [[nodiscard]] Index greatest(const Nodes& nodes) const noexcept {
-    if (empty()) return 0;
-    return RadixTree<Nodes>::greatest(nodes, slots_[last_slot()]);
+    return empty() ? 0 : RadixTree<Nodes>::greatest(nodes, slots_[last_slot()]);
   }
 
-  // What rehouse(bits) needs, aligned to 8.
-  [[nodiscard]] static std::size_t bytes_for(unsigned bits) noexcept {
-    return words_for(bits) * sizeof(std::uint64_t) + (sizeof(Index) << bits);
+  // The shape for what it holds now. Not empty.
+  template <class Nodes>
+  [[nodiscard]] Shape fitting_shape(const Nodes& nodes) const noexcept {
+    const std::uint64_t low = nodes.path(first());
+    const std::uint64_t high = nodes.path(greatest(nodes));
+    const auto held = static_cast<std::uint32_t>(room_of(shape_.bits) - room_);
+    const unsigned bits = std::min(static_cast<unsigned>(std::bit_width(held)), kMaxBits);
+    const unsigned skip = std::min(static_cast<unsigned>(std::countl_zero(low ^ high)), 63 - bits);
+    return {.prefix = low & ~(~std::uint64_t{0} >> skip),
+            .place = static_cast<std::uint8_t>(64 - skip - bits),
+            .bits = static_cast<std::uint8_t>(bits)};
   }
-  // The memory it lives in, of bytes_for(bits()); nullptr while it has one slot.
+  // The memory it lives in, of shape().bytes(); nullptr while it has one slot.
   [[nodiscard]] void* house() const noexcept {
     if (slots_ == &only_) return nullptr;
     return words_ != nullptr ? static_cast<void*>(words_) : static_cast<void*>(slots_);
   }
-  // Makes it 2^bits slots in `memory` and moves all nodes there; the former house is the caller's again.
+  // Takes on `shape` in `memory` and moves all nodes there; the former house is the caller's again.
   template <class Nodes>
-  void rehouse(const Nodes& nodes, unsigned bits, void* memory) noexcept {
+  void rehouse(const Nodes& nodes, const Shape& shape, void* memory) noexcept {
     RadixDirectory former = *this;
     if (slots_ == &only_) former.slots_ = &former.only_;
-    settle(bits, memory);
+    settle(shape, memory);
     while (!former.empty())
-      insert(nodes, former.take_first(nodes));
-  }
-  // Forgets all nodes and keeps its slots.
-  void clear() noexcept {
-    if (house() == nullptr) {
-      make();
-    } else {
-      settle(bits(), house());
-    }
+      (void)insert(nodes, former.take_first(nodes));
   }
 
   // nullptr, or the first sentence above that does not hold.
   template <class Nodes>
   [[nodiscard]] const char* validate(const Nodes& nodes) const noexcept {
     std::int32_t held = 0;
-    for (std::uint32_t slot = 0; slot < (std::uint32_t{1} << bits()); ++slot) {
-      if (marked(slot) != (slots_[slot] != 0)) return "a slot's bit disagrees with its tree";
-      const char* wrong = RadixTree<Nodes>::validate(nodes, slots_[slot], bits(), slot);
+    for (std::uint32_t slot = 0; slot <= last(); ++slot) {
+      const Index root = slots_[slot];
+      if (marked(slot) != (root != 0)) return "a slot's bit disagrees with its tree";
+      if (root == 0) continue;
+      const unsigned depth = depth_of(slot);
+      const std::uint64_t prefix = depth == 0 ? 0 : nodes.path(root) >> (64 - depth);
+      const char* wrong = RadixTree<Nodes>::validate(nodes, root, depth, prefix);
       if (wrong != nullptr) return wrong;
-      held += count(nodes, slots_[slot]);
+      if (!all_belong(nodes, root, slot)) return "a node is not in its slot";
+      held += count(nodes, root);
     }
-    for (std::size_t word = 0; words_ != nullptr && word < words_for(bits()); ++word) {
+    for (std::size_t word = 0; words_ != nullptr && word < words_for(shape_.bits); ++word) {
       if ((words_[word] != 0) != (((top_ >> word) & 1U) != 0)) return "a top bit disagrees with its word";
     }
-    return room() == room_of(bits()) - held ? nullptr : "the room left disagrees with what is held";
+    return room_ == room_of(shape_.bits) - held ? nullptr : "the room left disagrees with what is held";
   }
 
  private:
   static constexpr std::uint32_t kNone = ~std::uint32_t{0};
   static constexpr unsigned kWordBits = 6;
-  // Room and bits share a word, so that 2 directories fill a cache line.
-  static constexpr unsigned kBitsShift = 5;
-  static constexpr unsigned kBitsMask = (1U << kBitsShift) - 1;
-  static constexpr std::int32_t kOneRoom = 1 << kBitsShift;
 
   [[nodiscard]] static constexpr std::int32_t room_of(unsigned bits) noexcept {
-    return bits >= kMaxBits ? (1 << 26) - 1 : 2 << bits;
+    return bits >= kMaxBits ? 1 << 30 : bits == 0 ? 6 : 2 << bits;
   }
   // Words below the top; up to 64 slots need none.
   [[nodiscard]] static constexpr std::size_t words_for(unsigned bits) noexcept {
     return bits <= kWordBits ? 0 : std::size_t{1} << (bits - kWordBits);
   }
+  [[nodiscard]] std::uint32_t last() const noexcept { return (1U << shape_.bits) - 1; }
+
+  // Slots rise with paths.
   [[nodiscard]] std::uint32_t slot_of(std::uint64_t path) const noexcept {
-    return static_cast<std::uint32_t>((path >> 1U) >> (63U - bits()));
+    const std::uint64_t slot = (path - shape_.prefix) >> shape_.place;
+    if (slot > last()) [[unlikely]]
+      return path < shape_.prefix ? 0 : last();
+    return static_cast<std::uint32_t>(slot);
+  }
+  // How many bits all paths of a slot have in common. The outer slots also hold what lies beyond.
+  [[nodiscard]] unsigned depth_of(std::uint32_t slot) const noexcept {
+    return slot - 1 < last() - 1 ? 64U - shape_.place : 0;
   }
 
-  void settle(unsigned bits, void* memory) noexcept {
+  template <class Nodes>
+  [[gnu::noinline]] bool insert_below(const Nodes& nodes, std::uint32_t slot, Index node,
+                                      std::uint64_t path) noexcept {
+    const unsigned depth = depth_of(slot);
+    const unsigned reached = RadixTree<Nodes>::insert(nodes, slots_[slot], node, path, depth);
+    return room_ < 0 || reached - depth > kFittingDepth;
+  }
+
+  void settle(const Shape& shape, void* memory) noexcept {
     auto* words = static_cast<std::uint64_t*>(memory);
-    for (std::size_t word = 0; word < words_for(bits); ++word)
+    for (std::size_t word = 0; word < words_for(shape.bits); ++word)
       ::new (static_cast<void*>(words + word)) std::uint64_t(0);
-    auto* slots = reinterpret_cast<Index*>(words + words_for(bits));
-    for (std::size_t slot = 0; slot < std::size_t{1} << bits; ++slot)
+    auto* slots = reinterpret_cast<Index*>(words + words_for(shape.bits));
+    for (std::size_t slot = 0; slot < std::size_t{1} << shape.bits; ++slot)
       ::new (static_cast<void*>(slots + slot)) Index(0);
     top_ = 0;
-    words_ = words_for(bits) == 0 ? nullptr : words;
+    words_ = words_for(shape.bits) == 0 ? nullptr : words;
     slots_ = slots;
-    room_and_bits_ = room_of(bits) * kOneRoom + static_cast<std::int32_t>(bits);
+    shape_ = shape;
+    room_ = room_of(shape.bits);
   }
 
   void mark(std::uint32_t slot) noexcept {
@@ -192,11 +232,11 @@ class RadixDirectory {
     return ((word >> (slot & 63U)) & 1U) != 0;
   }
   [[nodiscard]] std::uint32_t first_slot() const noexcept {
-    const auto top = static_cast<std::uint32_t>(std::countr_zero(top_));
+    const std::uint32_t top = lowest_bit(top_);
     return words_ == nullptr ? top : first_of(top);
   }
   [[nodiscard]] std::uint32_t first_of(std::uint32_t word) const noexcept {
-    return (word << kWordBits) | static_cast<std::uint32_t>(std::countr_zero(words_[word]));
+    return (word << kWordBits) | lowest_bit(words_[word]);
   }
   [[nodiscard]] std::uint32_t last_slot() const noexcept {
     const auto top = static_cast<std::uint32_t>(63 - std::countl_zero(top_));
@@ -209,11 +249,11 @@ class RadixDirectory {
     if (words_ != nullptr) {
       at >>= kWordBits;
       const std::uint64_t rest = words_[at] & (~std::uint64_t{1} << (slot & 63U));
-      if (rest != 0) return (at << kWordBits) | static_cast<std::uint32_t>(std::countr_zero(rest));
+      if (rest != 0) return (at << kWordBits) | lowest_bit(rest);
     }
     const std::uint64_t above = top_ & (~std::uint64_t{1} << at);
     if (above == 0) return kNone;
-    const auto top = static_cast<std::uint32_t>(std::countr_zero(above));
+    const std::uint32_t top = lowest_bit(above);
     return words_ == nullptr ? top : first_of(top);
   }
 
@@ -223,13 +263,20 @@ class RadixDirectory {
     const RadixChildren below = nodes.children(root);
     return 1 + count(nodes, below.side[0]) + count(nodes, below.side[1]);
   }
+  template <class Nodes>
+  [[nodiscard]] bool all_belong(const Nodes& nodes, Index root, std::uint32_t slot) const noexcept {
+    if (root == 0) return true;
+    const RadixChildren below = nodes.children(root);
+    return slot_of(nodes.path(root)) == slot && all_belong(nodes, below.side[0], slot) &&
+           all_belong(nodes, below.side[1], slot);
+  }
 
   std::uint64_t top_ = 0;           // bit per word, or per slot where there are no words
   std::uint64_t* words_ = nullptr;  // bit per slot
   Index* slots_ = nullptr;
+  Shape shape_;
   Index only_ = 0;  // the slot, while there is one
-  std::int32_t room_and_bits_ = room_of(0) * kOneRoom;
+  std::int32_t room_ = room_of(0);
 };
-static_assert(sizeof(RadixDirectory) == 32);
 
 }  // namespace vaspace

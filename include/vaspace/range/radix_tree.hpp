@@ -34,9 +34,9 @@ class RadixTree {
   using Index = std::uint32_t;
 
   // `path` is nodes.path(node), which is in no tree. Which of two nodes is smaller is chosen without a
-  // branch: it is a coin's toss, and a wrong guess costs more than both sides.
-  static void insert(const Nodes& nodes, Index& root, Index node, std::uint64_t path,
-                     unsigned depth = 0) noexcept {
+  // branch: it is a coin's toss, and a wrong guess costs more than both sides. The depth that was reached.
+  static unsigned insert(const Nodes& nodes, Index& root, Index node, std::uint64_t path,
+                         unsigned depth = 0) noexcept {
     Index* link = &root;
     for (Index here = *link; here != 0; here = *link, ++depth) {
       const std::uint64_t here_path = nodes.path(here);
@@ -51,6 +51,7 @@ class RadixTree {
     }
     nodes.children(node) = {};
     *link = node;
+    return depth;
   }
 
   // `path` is nodes.path(node), which is in the tree.
@@ -70,14 +71,14 @@ class RadixTree {
     Index* link = &top;
     RadixChildren below = nodes.children(top);
     for (;;) {
-      const unsigned from = below.side[0] != 0 ? 0 : 1;
-      const Index up = below.side[from];
+      const bool has_low = below.side[0] != 0;
+      const Index up = has_low ? below.side[0] : below.side[1];
       *link = up;
       if (up == 0) return;
       nodes.visit();
       const RadixChildren further = nodes.children(up);
       nodes.children(up) = below;
-      link = &nodes.children(up).side[from];
+      link = &nodes.children(up).side[has_low ? 0 : 1];
       below = further;
     }
   }

@@ -10,7 +10,7 @@
 namespace vaspace::size_bins {
 
 inline constexpr unsigned kMantissaBits = 4;
-inline constexpr unsigned kExactBits = 9;
+inline constexpr unsigned kExactBits = 7;
 inline constexpr std::uint32_t kExactBins = 1U << kExactBits;
 inline constexpr std::uint32_t kCount = kExactBins + ((32 - kExactBits) << kMantissaBits);
 
@@ -27,8 +27,11 @@ inline constexpr std::uint32_t kCount = kExactBins + ((32 - kExactBits) << kMant
   return kExactBins + ((low - (kExactBits - kMantissaBits)) << kMantissaBits) + mantissa;
 }
 
-static_assert(bin_of(511) == 511 && bin_of(512) == 512 && bin_of(543) == 512 && bin_of(544) == 513);
-static_assert(bin_of(1023) == 527 && bin_of(1024) == 528 && low_bits(512) == 5 && low_bits(528) == 6);
-static_assert(bin_of(~std::uint32_t{0}) == kCount - 1);
+// Bits in which two sizes of a bin can differ, at most.
+inline constexpr unsigned kMaxLowBits = 32 - kMantissaBits - 1;
+
+static_assert(bin_of(127) == 127 && bin_of(128) == 128 && bin_of(135) == 128 && bin_of(136) == 129);
+static_assert(bin_of(255) == 143 && bin_of(256) == 144 && low_bits(128) == 3 && low_bits(144) == 4);
+static_assert(bin_of(~std::uint32_t{0}) == kCount - 1 && low_bits(kCount - 1) == kMaxLowBits);
 
 }  // namespace vaspace::size_bins

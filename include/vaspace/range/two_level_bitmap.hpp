@@ -12,6 +12,8 @@
 #include <cassert>
 #include <cstdint>
 
+#include "vaspace/range/lowest_bit.hpp"
+
 namespace vaspace {
 
 template <std::uint32_t kSize>
@@ -38,15 +40,23 @@ class TwoLevelBitmap {
   }
   void reset() noexcept { *this = {}; }
 
+  // Takes `i` out if `gone`, without a branch on it.
+  void clear_if(std::uint32_t i, bool gone) noexcept {
+    assert(i < kSize);
+    std::uint64_t& word = words_[i >> 6U];
+    word &= ~(std::uint64_t{gone} << (i & 63U));
+    top_ &= ~(std::uint64_t{word == 0} << (i >> 6U));
+  }
+
   // The lowest member that is not below `i`, or kNone.
   [[nodiscard]] std::uint32_t find_from(std::uint32_t i) const noexcept {
     if (i >= kSize) return kNone;
     const std::uint64_t here = words_[i >> 6U] >> (i & 63U);
-    if (here != 0) return i + static_cast<std::uint32_t>(std::countr_zero(here));
+    if (here != 0) return i + lowest_bit(here);
     const std::uint64_t above = top_ & (~std::uint64_t{1} << (i >> 6U));
     if (above == 0) return kNone;
-    const auto word = static_cast<std::uint32_t>(std::countr_zero(above));
-    return (word << 6U) | static_cast<std::uint32_t>(std::countr_zero(words_[word]));
+    const auto word = lowest_bit(above);
+    return (word << 6U) | lowest_bit(words_[word]);
   }
   // The highest member, or kNone.
   [[nodiscard]] std::uint32_t find_last() const noexcept {
