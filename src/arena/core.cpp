@@ -28,7 +28,7 @@ Result<Allocation> AllocatorCore<Policy>::allocate_locked(const AllocationReques
     const Lock lock(arena.mutex);
     if (const Range kept = take_kept(arena, request); kept.id.index != 0)
       return publish(arena, k, kept, request);
-    const Result<Range> range = arena.spans.take({request.size, request.alignment});
+    const Result<Range> range = arena.spans.take({request.size, request.alignment}, taker_for(arena));
     if (range) [[likely]] {
       if (!arena.pages) return publish(arena, k, *range, request);
       const PageTable::Touch touched = arena.pages->touch(range->offset, range->size);

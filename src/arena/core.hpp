@@ -100,7 +100,16 @@ class AllocatorCore {
   [[nodiscard]] Result<Allocation> allocate_locked(const AllocationRequest& request) noexcept;
   [[nodiscard]] Result<Allocation> allocate_refilled(std::uint32_t k,
                                                      const AllocationRequest& request) noexcept;
-  void refill(ArenaOf& arena, Magazine& magazine) noexcept;
+  enum class Refill : std::uint8_t { some, nothing, only_others };
+  [[nodiscard]] Refill refill(ArenaOf& arena, Magazine& magazine, std::uint8_t taker, bool steal) noexcept;
+  [[nodiscard]] std::uint32_t keep_bound(ArenaOf& arena, const std::uint32_t* slots,
+                                         std::uint32_t count) noexcept;
+  // For whom the slow way takes a slot: where pages are bound, the lowest is the best for everybody.
+  [[nodiscard]] std::uint8_t taker_for(const ArenaOf& arena) const noexcept {
+    return arena.pages ? std::uint8_t{0} : fronts_.taker();
+  }
+  [[nodiscard]] Result<Allocation> allocate_from_front(std::uint32_t k, const AllocationRequest& request,
+                                                       bool steal, Refill& refilled) noexcept;
   [[nodiscard]] Result<Allocation> allocate_slow(std::uint32_t k, const AllocationRequest& request) noexcept;
   [[nodiscard]] Result<Placed> place(std::uint32_t k, const AllocationRequest& request,
                                      UnderWay& under_way) noexcept;

@@ -11,11 +11,23 @@ template <class Policy>
 Result<Allocation> AllocatorCore<Policy>::allocate_refilled(std::uint32_t k,
                                                             const AllocationRequest& request) noexcept {
   fronts_.join();
+  Refill refilled = Refill::nothing;
+  const Result<Allocation> allocation = allocate_from_front(k, request, false, refilled);
+  if (allocation || refilled != Refill::only_others) return allocation;
+  // Slots that lie among another thread's are worse than a reservation more, up to a point.
+  (void)windows_.open(*arenas_[k], {request.size, request.alignment}, true);
+  return allocate_from_front(k, request, true, refilled);
+}
+
+template <class Policy>
+Result<Allocation> AllocatorCore<Policy>::allocate_from_front(std::uint32_t k,
+                                                              const AllocationRequest& request, bool steal,
+                                                              Refill& refilled) noexcept {
   const FrontInHand<Policy> front(fronts_);
   if (!front) return fail(ErrorCode::out_of_space);
   Magazine& magazine = front->magazine(k);
   if (request.alignment.value > magazine.slab.alignment) return fail(ErrorCode::out_of_space);
-  if (magazine.empty()) refill(*arenas_[k], magazine);
+  if (magazine.empty()) refilled = refill(*arenas_[k], magazine, front->taker, steal);
   if (magazine.empty()) return fail(ErrorCode::out_of_space);
   const Result<Allocation> allocation = allocate_parked(magazine, k, request.size);
   tell(EventKind::allocate, k, *allocation);
@@ -39,24 +51,41 @@ bool AllocatorCore<Policy>::free_parked_observed(AllocationId id, const Address*
   return true;
 }
 
-// As many as the magazine asks for, of those that need no page bound: the lowest on top.
+// As many as the magazine asks for, of those that need no page bound: the lowest on top. Where a page would
+// have to be bound for slots of the thread's own, slots among another thread's are better.
 template <class Policy>
-void AllocatorCore<Policy>::refill(ArenaOf& arena, Magazine& magazine) noexcept {
+auto AllocatorCore<Policy>::refill(ArenaOf& arena, Magazine& magazine, std::uint8_t taker,
+                                   bool steal) noexcept -> Refill {
   const std::uint32_t want = magazine.refill;
-  magazine.refill = std::min(want * 2, magazine.capacity / 2);
-  {
-    const Lock lock(arena.mutex);
-    TrackedSlabAllocator& slab = *arena.spans.slab();
-    const std::uint32_t got = slab.take(magazine.slots, want);
-    std::uint32_t ready = arena.pages ? 0 : got;
-    for (bool bound = true; ready < got && bound; ready += bound ? 1U : 0U) {
-      const Range range = arena.spans.range_of_slot(magazine.slots[ready]);
-      bound = arena.pages->touch_bound(range.offset, range.size);
-    }
-    slab.give(magazine.slots + ready, got - ready, [](Offset) {});
-    magazine.count.set(ready);
+  const Lock lock(arena.mutex);
+  TrackedSlabAllocator& slab = *arena.spans.slab();
+  std::uint32_t got = 0;
+  if (taker != 0) {
+    got = keep_bound(arena, magazine.slots, slab.take(magazine.slots, want, taker, steal));
+    if (got == 0 && !arena.pages && slab.largest_free() != Bytes{}) return Refill::only_others;
   }
-  std::reverse(magazine.slots, magazine.slots + magazine.count.get());
+  if (got == 0) got = keep_bound(arena, magazine.slots, slab.take(magazine.slots, want));
+  magazine.count.set(got);
+  if (got == 0) return Refill::nothing;
+  magazine.refill = std::min(want * 2, magazine.capacity / 2);
+  std::reverse(magazine.slots, magazine.slots + got);
+  return Refill::some;
+}
+
+// Touches the pages of the first of these slots, as far as they are bound, and gives back the others; how
+// many are left.
+template <class Policy>
+std::uint32_t AllocatorCore<Policy>::keep_bound(ArenaOf& arena, const std::uint32_t* slots,
+                                                std::uint32_t count) noexcept {
+  if (!arena.pages) return count;
+  std::uint32_t bound = 0;
+  while (bound < count) {
+    const Range range = arena.spans.range_of_slot(slots[bound]);
+    if (!arena.pages->touch_bound(range.offset, range.size)) break;
+    ++bound;
+  }
+  arena.spans.slab()->give(slots + bound, count - bound, [](Offset) {});
+  return bound;
 }
 
 template <class Policy>

@@ -41,7 +41,8 @@ auto AllocatorCore<Policy>::place_in(std::uint32_t k, const AllocationRequest& r
   if (!arena.spans.is_slab() && !arena.exact && !config_.fixed) {
     arena.exact = make_host_object<ExactFront>(config_.common.host);  // does without where there is no memory
   }
-  return equip(arena, k, arena.spans.take({request.size, request.alignment}), request, under_way);
+  return equip(arena, k, arena.spans.take({request.size, request.alignment}, taker_for(arena)), request,
+               under_way);
 }
 
 // The arena's lock is held.
@@ -71,7 +72,7 @@ auto AllocatorCore<Policy>::place(std::uint32_t k, const AllocationRequest& requ
     Result<Placed> placed = place_in(k, request, under_way);
     if (placed || placed.error().code != ErrorCode::out_of_space || config_.fixed) return placed;
     if (merge_kept(*arenas_[k])) continue;
-    const Result<void> opened = windows_.open(*arenas_[k], {request.size, request.alignment});
+    const Result<void> opened = windows_.open(*arenas_[k], {request.size, request.alignment}, false);
     if (opened) continue;
     if (flushed) {
       placed = place_elsewhere(k, request, under_way);

@@ -91,6 +91,7 @@ struct alignas(64) Front {
   std::atomic<std::uint32_t> in_hand{0};  // by its thread
   std::atomic<std::uint32_t> paused{0};
   std::uint32_t magazine_count = 0;
+  std::uint8_t taker = 0;  // by which slabs know the front among several; 0: there is only this one
   // trace() when collect last looked, and when the front was last emptied. Guarded by Fronts' mutex.
   std::uint64_t seen_at = 0;
   std::uint64_t emptied_at = 0;

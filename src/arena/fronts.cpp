@@ -59,6 +59,7 @@ void Fronts<ThreadSafe>::join() noexcept {
   if (number == 0 || table_[number].load(std::memory_order_relaxed) != nullptr) return;
   Front* front = make_front(host_, magazines_, slabs_);
   if (front == nullptr) return;
+  front->taker = static_cast<std::uint8_t>(number);
   const std::scoped_lock lock(mutex_);
   // Release: who finds it sees its content.
   table_[number].store(front, std::memory_order_release);

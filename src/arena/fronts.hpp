@@ -78,6 +78,7 @@ class Fronts<SingleThreaded> {
   void leave(Front&) noexcept {}
   // There is one already.
   void join() noexcept {}
+  [[nodiscard]] std::uint8_t taker() const noexcept { return 0; }
 
   template <class Visit>
   void for_each(Visit&& visit) const noexcept {
@@ -133,6 +134,11 @@ class Fronts<ThreadSafe> final : public ThreadSlots::Listener {
   // Makes one for the calling thread, if it has none and may have one; it does without where host memory
   // fails. Never called by a free (R7).
   void join() noexcept;
+  // By which slabs know the calling thread; 0: it has no front.
+  [[nodiscard]] std::uint8_t taker() const noexcept {
+    const Front* front = table_[ThreadSlots::mine()].load(std::memory_order_relaxed);
+    return front != nullptr ? front->taker : std::uint8_t{0};
+  }
 
   // All fronts, whatever their threads do meanwhile: for figures.
   template <class Visit>

@@ -54,8 +54,13 @@ class Spans {
 
   // Placed for a request: live at once in an object strategy, parked in a slab, whose id comes with
   // activate().
-  [[nodiscard]] Result<Range> take(RangeRequest request) noexcept {
+  // `taker`: for whom, where slots are handed out to several; else 0.
+  [[nodiscard]] Result<Range> take(RangeRequest request, std::uint8_t taker = 0) noexcept {
     if (!slab_) return object_->allocate(request);
+    if (std::uint32_t slot = 0; taker != 0 && slab_->is_plain(request)) {
+      if (slab_->take(&slot, 1, taker, true) == 0) return fail(ErrorCode::out_of_space);
+      return range_of_slot(slot);
+    }
     const Result<std::uint32_t> slot = slab_->take(request);
     if (!slot) return fail(slot.error());
     return range_of_slot(*slot);

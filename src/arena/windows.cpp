@@ -96,11 +96,12 @@ Result<std::uint32_t> Windows<Policy>::enter(ArenaOf& arena, const Lease& lease,
 }
 
 template <class Policy>
-Result<void> Windows<Policy>::open(ArenaOf& arena, RangeRequest need) noexcept {
+Result<void> Windows<Policy>::open(ArenaOf& arena, RangeRequest need, bool more) noexcept {
   const Lock one_at_a_time(arena.growing);
   {
     const Lock lock(arena.mutex);
-    if (arena.spans.can_allocate(need)) return {};
+    const bool crowded = more && arena.spans.slab()->is_crowded();
+    if (!crowded && arena.spans.can_allocate(need)) return {};
   }
   const auto whole = checked_align_up(need.size, Alignment{source_.unit()});
   if (!whole) return fail(ErrorCode::too_large);

@@ -34,8 +34,9 @@ class Windows {
 
   // Opens a window of the arena that holds `need`: as large as the arena's shape says, or smaller where the
   // device has not so much, and not at all when another thread has just opened one that does. Errors: as
-  // Backend::reserve; out_of_host_memory; out_of_space (no window can be numbered any more).
-  [[nodiscard]] Result<void> open(ArenaOf& arena, RangeRequest need) noexcept;
+  // Backend::reserve; out_of_host_memory; out_of_space (no window can be numbered any more). `more`: only a
+  // slab that is not crowded counts as one that holds it.
+  [[nodiscard]] Result<void> open(ArenaOf& arena, RangeRequest need, bool more) noexcept;
   // Opens a window as large as `need` and no larger, at its alignment; which one. Nobody closes it before
   // something has lived in it, or the caller has queued it. Errors: as open.
   [[nodiscard]] Result<std::uint32_t> open_exact(ArenaOf& arena, RangeRequest need) noexcept;

@@ -89,14 +89,21 @@ std::uint32_t HierarchicalBitmap::take_first(std::uint32_t* members, std::uint32
   while (taken < most) {
     const std::uint32_t first = find_first();
     if (first == kNone) break;
-    const std::uint32_t base = first & ~std::uint32_t{63};
-    std::uint64_t rest = levels_[0].data()[first >> 6U];
-    for (; rest != 0 && taken < most; rest &= rest - 1)
-      members[taken++] = base | static_cast<std::uint32_t>(std::countr_zero(rest));
-    // The last one by itself, which sees to the levels above.
-    levels_[0].data()[first >> 6U] = rest | (std::uint64_t{1} << (members[taken - 1] & 63U));
-    clear(members[taken - 1]);
+    taken += take_from_word(first >> 6U, members + taken, most - taken);
   }
+  return taken;
+}
+
+std::uint32_t HierarchicalBitmap::take_from_word(std::uint32_t word, std::uint32_t* members,
+                                                 std::uint32_t most) noexcept {
+  std::uint64_t rest = levels_[0].data()[word];
+  std::uint32_t taken = 0;
+  for (; rest != 0 && taken < most; rest &= rest - 1)
+    members[taken++] = (word << 6U) | static_cast<std::uint32_t>(std::countr_zero(rest));
+  if (taken == 0) return 0;
+  // The last one by itself, which sees to the levels above.
+  levels_[0].data()[word] = rest | (std::uint64_t{1} << (members[taken - 1] & 63U));
+  clear(members[taken - 1]);
   return taken;
 }
 

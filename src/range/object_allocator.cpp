@@ -54,8 +54,8 @@ auto BasicObjectAllocator<Probe>::allocate(RangeRequest request) noexcept -> Res
     return fail(ErrorCode::out_of_host_memory);
   const Index node = holes_.take_lowest(pool_, probe_, whole);
   if (whole != size) leave_rest(node, size);
-  make_live(node, slack_of(size, request.size));
-  return range_of(node);
+  make_live(node, size, slack_of(size, request.size));
+  return range_of(node, size);
 }
 
 // From a hole of a size that shares its bin with others.
@@ -67,8 +67,8 @@ auto BasicObjectAllocator<Probe>::allocate_from_large(std::uint32_t size, Bytes 
   if (!prepare(1)) [[unlikely]]
     return fail(ErrorCode::out_of_host_memory);
   take_front(node, size);
-  make_live(node, slack_of(size, asked));
-  return range_of(node);
+  make_live(node, size, slack_of(size, asked));
+  return range_of(node, size);
 }
 
 template <class Probe>
@@ -95,7 +95,7 @@ auto BasicObjectAllocator<Probe>::allocate_otherwise(RangeRequest request) noexc
   } else {
     node = take_aligned(fit, need->size);
   }
-  make_live(node, slack_of(need->size, request.size));
+  make_live(node, need->size, slack_of(need->size, request.size));
   return range_of(node);
 }
 
@@ -168,10 +168,11 @@ auto BasicObjectAllocator<Probe>::take_aligned(Fit fit, std::uint32_t size) noex
 }
 
 template <class Probe>
-inline void BasicObjectAllocator<Probe>::make_live(Index node, std::uint32_t slack) noexcept {
+inline void BasicObjectAllocator<Probe>::make_live(Index node, std::uint32_t size,
+                                                   std::uint32_t slack) noexcept {
   pool_[node].state = slack;
   ++live_;
-  used_ += pool_[node].size;
+  used_ += size;
   if (address_indexed_) [[unlikely]]
     index_live(node);
 }
@@ -189,9 +190,15 @@ auto BasicObjectAllocator<Probe>::release(RangeId id) noexcept -> Result<Freed> 
 template <class Probe>
 auto BasicObjectAllocator<Probe>::try_free(RangeId id) noexcept -> Result<void> {
   if (!names_live(id)) [[unlikely]]
-    return fail(why_not_live(id));
+    return refuse(id);
   give_back(id.index);
   return {};
+}
+
+// A function of its own, so that try_free's other end returns constants.
+template <class Probe>
+auto BasicObjectAllocator<Probe>::refuse(RangeId id) const noexcept -> Result<void> {
+  return fail(why_not_live(id));
 }
 
 // The hole that the range has become.

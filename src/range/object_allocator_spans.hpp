@@ -56,7 +56,7 @@ auto BasicObjectAllocator<Probe>::take_span(Offset begin, Bytes requested) noexc
     return fail(ErrorCode::invalid_size);
   }
   remove_hole(node);
-  make_live(node, static_cast<std::uint32_t>((whole - requested).value));
+  make_live(node, pool_[node].size, static_cast<std::uint32_t>((whole - requested).value));
   return range_of(node);
 }
 

@@ -19,6 +19,7 @@ BasicSlabAllocator<Record>::BasicSlabAllocator(const SlabConfig& config) noexcep
       records_(config.host),
       spans_(config.host),
       free_(config.host),
+      takers_(config.host),
       span_limit_(config.window) {}
 
 template <class Record>
@@ -139,6 +140,37 @@ std::uint32_t BasicSlabAllocator<Record>::take(std::uint32_t* slots,
 }
 
 template <class Record>
+std::uint32_t BasicSlabAllocator<Record>::take(std::uint32_t* slots, std::uint32_t most, std::uint8_t taker,
+                                               bool steal) noexcept requires kTracked {
+  if (lowest_ != kNone) free_.set(std::exchange(lowest_, kNone));
+  std::uint32_t count = 0;
+  std::uint32_t others = kNone;  // the first word that is another's
+  std::uint32_t foreign = 0;
+  for (std::uint32_t from = 0; count < most && from < free_.size();) {
+    const std::uint32_t next = free_.find_from(from);
+    if (next == kNone || foreign == kMostForeign) break;
+    const std::uint32_t word = next >> 6U;
+    std::uint8_t& owner = takers_.data()[word];
+    from = (word + 1) << 6U;
+    if (owner != 0 && owner != taker) {
+      others = std::min(others, word);
+      ++foreign;
+      continue;
+    }
+    owner = taker;
+    count += free_.take_from_word(word, slots + count, most - count);
+  }
+  if (count == 0 && others != kNone && steal) {
+    takers_[others] = taker;
+    count = free_.take_from_word(others, slots, most);
+  }
+  taken_ += count;
+  for (std::uint32_t i = 0; i < count; ++i)
+    ++spans_.data()[slots[i] >> window_bits_].taken;
+  return count;
+}
+
+template <class Record>
 Result<std::uint32_t> BasicSlabAllocator<Record>::find_slot(RangeRequest request) const noexcept {
   if (request.size == Bytes{}) return fail(ErrorCode::invalid_size);
   if (!request.alignment.valid()) return fail(ErrorCode::invalid_alignment);
@@ -230,9 +262,13 @@ Result<Offset> BasicSlabAllocator<Record>::add_span(Bytes capacity) noexcept {
   const std::uint64_t end = first + slots;
   if (end > kMaxSlots) return fail(ErrorCode::too_large);
   if (at == spans_.size() && !spans_.reserve_more(1)) return fail(ErrorCode::out_of_host_memory);
-  if (!free_.grow(static_cast<std::uint32_t>(end)) || !make_records(first, end)) {
+  const std::size_t words = kTracked ? (end + 63) / 64 : 0;
+  if (!free_.grow(static_cast<std::uint32_t>(end)) || !make_records(first, end) ||
+      (words > takers_.size() && !takers_.reserve_more(words - takers_.size()))) {
     return fail(ErrorCode::out_of_host_memory);
   }
+  while (takers_.size() < words)
+    takers_.push_back_reserved(0);
   if (at == spans_.size()) spans_.push_back_reserved({});
   spans_[at].slots = static_cast<std::uint32_t>(slots);
   first_gap_ = at + 1;

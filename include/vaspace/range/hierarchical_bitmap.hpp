@@ -99,6 +99,14 @@ class HierarchicalBitmap {
   // Takes up to `most` out, the lowest, in order; how many. A word at a time.
   [[nodiscard]] std::uint32_t take_first(std::uint32_t* members, std::uint32_t most) noexcept;
 
+  // The same out of one word of 64, which may be empty.
+  [[nodiscard]] std::uint32_t take_from_word(std::uint32_t word, std::uint32_t* members,
+                                             std::uint32_t most) noexcept;
+  // Whether all 64 of a word are members.
+  [[nodiscard]] bool is_full(std::uint32_t word) const noexcept {
+    return levels_[0].data()[word] == ~std::uint64_t{0};
+  }
+
   [[nodiscard]] std::uint32_t count() const noexcept;
   // Checks the sentences at the top; nullptr, or the first that does not hold.
   [[nodiscard]] const char* validate() const noexcept;

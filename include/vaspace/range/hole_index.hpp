@@ -17,6 +17,7 @@
 
 #include <array>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #include "vaspace/base/host_array.hpp"
@@ -31,6 +32,7 @@ template <class Pool, class Probe>
 class HoleIndex {
  public:
   using Index = std::uint32_t;
+  using Node = std::remove_reference_t<decltype(std::declval<Pool&>()[0])>;
 
   explicit HoleIndex(const HostAllocator& host) noexcept : bins_(host) {}
   HoleIndex(HoleIndex&&) noexcept = default;
@@ -143,21 +145,21 @@ class HoleIndex {
 
   // A bin's holes as the radix trees see them. Paths are the bits in which they can differ, from the top.
   struct View {
-    Pool& pool;
+    Node* nodes;
     Probe& probe;
     unsigned shift;
 
-    View(Pool& nodes, Probe& counter, std::uint32_t bin) noexcept
-        : pool(nodes), probe(counter), shift(32 - size_bins::low_bits(bin)) {}
+    View(Pool& pool, Probe& counter, std::uint32_t bin) noexcept
+        : nodes(&pool[0]), probe(counter), shift(32 - size_bins::low_bits(bin)) {}
     [[nodiscard]] std::uint64_t path(Index node) const noexcept {
       probe.visit();
-      return path(std::uint64_t{pool[node].size} << 32U | pool[node].offset);
+      return path(std::uint64_t{nodes[node].size} << 32U | nodes[node].offset);
     }
     // The upper bits of the size, which are the bin's, are shifted out.
     [[nodiscard]] std::uint64_t path(std::uint64_t size_and_offset) const noexcept {
       return size_and_offset << shift;
     }
-    [[nodiscard]] RadixChildren& children(Index node) const noexcept { return pool[node].children; }
+    [[nodiscard]] RadixChildren& children(Index node) const noexcept { return nodes[node].children; }
     void visit() const noexcept { probe.visit(); }
   };
   // A bin of one size is seldom empty, which is then quicker asked than written. Whether a bin of many sizes
@@ -198,7 +200,7 @@ class HoleIndex {
     if (i == crowd_count_) {
       if (shape == bins_[bin].shape()) return;
       crowds_[crowd_count_++] = {bin, shape};
-    } else if (crowds_[i].shape.bits <= shape.bits) {
+    } else if (crowds_[i].shape.last <= shape.last) {
       crowds_[i].shape = shape;
     }
   }

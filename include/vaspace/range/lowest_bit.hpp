@@ -1,5 +1,5 @@
-// The place of the lowest bit of a word that is not zero. std::countr_zero has an answer for zero too, which costs
-// two instructions where the machine to compile for may have none that knows it.
+// The place of the lowest bit of a word that is not zero. std::countr_zero has an answer for zero too, which
+// costs two instructions where the machine to compile for may have none that knows it.
 #pragma once
 
 #include <bit>

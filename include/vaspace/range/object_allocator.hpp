@@ -185,6 +185,12 @@ class BasicObjectAllocator {
     return {Offset{std::uint64_t{n.offset} << granule_bits_}, Bytes{std::uint64_t{n.size} << granule_bits_},
             id_of(node, n.generation)};
   }
+  // The same, of a node of which so much is known already.
+  [[nodiscard]] Range range_of(Index node, std::uint32_t size) const noexcept {
+    const Node& n = pool_[node];
+    return {Offset{std::uint64_t{n.offset} << granule_bits_}, Bytes{std::uint64_t{size} << granule_bits_},
+            id_of(node, n.generation)};
+  }
   [[nodiscard]] Bytes requested_of(Index node) const noexcept {
     const Node& n = pool_[node];
     return Bytes{(std::uint64_t{n.size} << granule_bits_) - n.state};
@@ -202,10 +208,12 @@ class BasicObjectAllocator {
     if constexpr (std::endian::native != std::endian::little) return {node, generation};
     return std::bit_cast<RangeId>(std::uint64_t{generation} << 32U | node);
   }
-  // Whether it is a size and an alignment that any hole of the size will do for.
+  // Whether any hole of the size will do: neither size nor alignment is out of bounds, nor the alignment
+  // above the granule. (0 wraps around.)
   [[nodiscard]] bool is_plain(RangeRequest request) const noexcept {
-    return request.size.value - 1 < span_limit_.value && request.alignment.valid() &&
-           request.alignment.value >> granule_bits_ <= 1;
+    const std::uint64_t below = request.alignment.value - 1;
+    return request.size.value - 1 < span_limit_.value &&
+           ((below & request.alignment.value) | below >> granule_bits_) == 0;
   }
   [[nodiscard]] std::uint32_t granules_for(Bytes size) const noexcept {
     return static_cast<std::uint32_t>(((size.value - 1) >> granule_bits_) + 1);
@@ -231,9 +239,10 @@ class BasicObjectAllocator {
   void take_front(Index hole, std::uint32_t size) noexcept;
   [[gnu::noinline]] void leave_rest(Index node, std::uint32_t size) noexcept;
   [[nodiscard]] Index take_aligned(Fit fit, std::uint32_t size) noexcept;
-  [[gnu::always_inline]] void make_live(Index node, std::uint32_t slack) noexcept;
+  [[gnu::always_inline]] void make_live(Index node, std::uint32_t size, std::uint32_t slack) noexcept;
   [[gnu::always_inline]] Index give_back(Index node) noexcept;
   [[nodiscard, gnu::noinline]] Index absorb_neighbours(Index node) noexcept;
+  [[nodiscard, gnu::noinline]] Result<void> refuse(RangeId id) const noexcept;
   [[nodiscard, gnu::noinline]] Error why_not_live(RangeId id) const noexcept;
   [[nodiscard]] Index split(Index node, std::uint32_t size) noexcept;
   void merge_with_next(Index node) noexcept;

@@ -34,16 +34,16 @@ class RadixDirectory {
  public:
   using Index = std::uint32_t;
 
-  // 2^bits slots, by the bits of a path from `place` up, where those above are as in `prefix`.
+  // Slots up to `last`, by the bits of a path from `place` up, where those above are as in `prefix`.
   struct Shape {
     std::uint64_t prefix = 0;
-    std::uint8_t place = 63;
-    std::uint8_t bits = 0;
+    std::uint32_t last = 0;  // 2^bits - 1
+    std::uint32_t place = 63;
 
     friend constexpr bool operator==(const Shape&, const Shape&) noexcept = default;
     // What rehouse() needs, aligned to 8.
     [[nodiscard]] std::size_t bytes() const noexcept {
-      return words_for(bits) * sizeof(std::uint64_t) + (sizeof(Index) << bits);
+      return words_for(last) * sizeof(std::uint64_t) + sizeof(Index) * (std::size_t{last} + 1);
     }
   };
   static constexpr unsigned kMaxBits = 12;
@@ -63,9 +63,9 @@ class RadixDirectory {
   [[gnu::always_inline]] bool insert(const Nodes& nodes, Index node) noexcept {
     const std::uint64_t path = nodes.path(node);
     const std::uint32_t slot = slot_of(path);
-    mark(slot);
     --room_;
     if (slots_[slot] != 0) return insert_below(nodes, slot, node, path);
+    mark(slot);
     nodes.children(node) = {};
     slots_[slot] = node;
     return room_ < 0;
@@ -74,9 +74,9 @@ class RadixDirectory {
   void erase(const Nodes& nodes, Index node) noexcept {
     const std::uint64_t path = nodes.path(node);
     const std::uint32_t slot = slot_of(path);
+    if (slots_[slot] == node) return take_top(nodes, slot, node);
     ++room_;
     RadixTree<Nodes>::erase(nodes, slots_[slot], node, path, depth_of(slot));
-    unmark_if(slot, slots_[slot] == 0);
   }
   // Takes the smallest out. Not empty.
   template <class Nodes>
@@ -84,16 +84,13 @@ class RadixDirectory {
     const std::uint32_t slot = first_slot();
     const Index node = slots_[slot];
     nodes.visit();
-    ++room_;
-    RadixTree<Nodes>::erase_top(nodes, slots_[slot]);
-    unmark_if(slot, slots_[slot] == 0);
+    take_top(nodes, slot, node);
     return node;
   }
   // `other` in place of `node`, if that is alone in here and there is one slot. False: nothing has changed.
   template <class Nodes>
   [[nodiscard]] bool replace_only(const Nodes& nodes, Index node, Index other) noexcept {
-    const RadixChildren below = nodes.children(node);
-    if (slots_ != &only_ || only_ != node || (below.side[0] | below.side[1]) != 0) return false;
+    if (slots_ != &only_ || only_ != node || !nodes.children(node).none()) return false;
     nodes.children(other) = {};
     only_ = other;
     return true;
@@ -121,12 +118,11 @@ class RadixDirectory {
   [[nodiscard]] Shape fitting_shape(const Nodes& nodes) const noexcept {
     const std::uint64_t low = nodes.path(first());
     const std::uint64_t high = nodes.path(greatest(nodes));
-    const auto held = static_cast<std::uint32_t>(room_of(shape_.bits) - room_);
+    const auto held = static_cast<std::uint32_t>(room_of(shape_.last) - room_);
     const unsigned bits = std::min(static_cast<unsigned>(std::bit_width(held)), kMaxBits);
     const unsigned skip = std::min(static_cast<unsigned>(std::countl_zero(low ^ high)), 63 - bits);
-    return {.prefix = low & ~(~std::uint64_t{0} >> skip),
-            .place = static_cast<std::uint8_t>(64 - skip - bits),
-            .bits = static_cast<std::uint8_t>(bits)};
+    return {
+        .prefix = low & ~(~std::uint64_t{0} >> skip), .last = (1U << bits) - 1, .place = 64 - skip - bits};
   }
   // The memory it lives in, of shape().bytes(); nullptr while it has one slot.
   [[nodiscard]] void* house() const noexcept {
@@ -147,7 +143,7 @@ class RadixDirectory {
   template <class Nodes>
   [[nodiscard]] const char* validate(const Nodes& nodes) const noexcept {
     std::int32_t held = 0;
-    for (std::uint32_t slot = 0; slot <= last(); ++slot) {
+    for (std::uint32_t slot = 0; slot <= shape_.last; ++slot) {
       const Index root = slots_[slot];
       if (marked(slot) != (root != 0)) return "a slot's bit disagrees with its tree";
       if (root == 0) continue;
@@ -158,57 +154,68 @@ class RadixDirectory {
       if (!all_belong(nodes, root, slot)) return "a node is not in its slot";
       held += count(nodes, root);
     }
-    for (std::size_t word = 0; words_ != nullptr && word < words_for(shape_.bits); ++word) {
+    for (std::size_t word = 0; words_ != nullptr && word < words_for(shape_.last); ++word) {
       if ((words_[word] != 0) != (((top_ >> word) & 1U) != 0)) return "a top bit disagrees with its word";
     }
-    return room_ == room_of(shape_.bits) - held ? nullptr : "the room left disagrees with what is held";
+    return room_ == room_of(shape_.last) - held ? nullptr : "the room left disagrees with what is held";
   }
 
  private:
   static constexpr std::uint32_t kNone = ~std::uint32_t{0};
   static constexpr unsigned kWordBits = 6;
 
-  [[nodiscard]] static constexpr std::int32_t room_of(unsigned bits) noexcept {
-    return bits >= kMaxBits ? 1 << 30 : bits == 0 ? 6 : 2 << bits;
+  [[nodiscard]] static constexpr std::int32_t room_of(std::uint32_t last) noexcept {
+    return last >> (kMaxBits - 1) != 0 ? 1 << 30 : 2 * static_cast<std::int32_t>(last + 1);
   }
   // Words below the top; up to 64 slots need none.
-  [[nodiscard]] static constexpr std::size_t words_for(unsigned bits) noexcept {
-    return bits <= kWordBits ? 0 : std::size_t{1} << (bits - kWordBits);
+  [[nodiscard]] static constexpr std::size_t words_for(std::uint32_t last) noexcept {
+    return last < 64 ? 0 : (std::size_t{last} + 1) / 64;
   }
-  [[nodiscard]] std::uint32_t last() const noexcept { return (1U << shape_.bits) - 1; }
 
   // Slots rise with paths.
   [[nodiscard]] std::uint32_t slot_of(std::uint64_t path) const noexcept {
     const std::uint64_t slot = (path - shape_.prefix) >> shape_.place;
-    if (slot > last()) [[unlikely]]
-      return path < shape_.prefix ? 0 : last();
+    if (slot > shape_.last) [[unlikely]]
+      return path < shape_.prefix ? 0 : shape_.last;
     return static_cast<std::uint32_t>(slot);
   }
   // How many bits all paths of a slot have in common. The outer slots also hold what lies beyond.
   [[nodiscard]] unsigned depth_of(std::uint32_t slot) const noexcept {
-    return slot - 1 < last() - 1 ? 64U - shape_.place : 0;
+    return slot - 1 < shape_.last - 1 ? 64U - shape_.place : 0;
   }
 
   template <class Nodes>
-  [[gnu::noinline]] bool insert_below(const Nodes& nodes, std::uint32_t slot, Index node,
-                                      std::uint64_t path) noexcept {
+  [[gnu::always_inline]] bool insert_below(const Nodes& nodes, std::uint32_t slot, Index node,
+                                           std::uint64_t path) noexcept {
     const unsigned depth = depth_of(slot);
     const unsigned reached = RadixTree<Nodes>::insert(nodes, slots_[slot], node, path, depth);
     return room_ < 0 || reached - depth > kFittingDepth;
   }
 
+  // Takes out `top`, the top of the slot's tree.
+  template <class Nodes>
+  [[gnu::always_inline]] void take_top(const Nodes& nodes, std::uint32_t slot, Index top) noexcept {
+    ++room_;
+    if (nodes.children(top).none()) {
+      slots_[slot] = 0;
+      unmark(slot);
+    } else {
+      RadixTree<Nodes>::erase_top(nodes, slots_[slot]);
+    }
+  }
+
   void settle(const Shape& shape, void* memory) noexcept {
     auto* words = static_cast<std::uint64_t*>(memory);
-    for (std::size_t word = 0; word < words_for(shape.bits); ++word)
+    for (std::size_t word = 0; word < words_for(shape.last); ++word)
       ::new (static_cast<void*>(words + word)) std::uint64_t(0);
-    auto* slots = reinterpret_cast<Index*>(words + words_for(shape.bits));
-    for (std::size_t slot = 0; slot < std::size_t{1} << shape.bits; ++slot)
+    auto* slots = reinterpret_cast<Index*>(words + words_for(shape.last));
+    for (std::size_t slot = 0; slot <= shape.last; ++slot)
       ::new (static_cast<void*>(slots + slot)) Index(0);
     top_ = 0;
-    words_ = words_for(shape.bits) == 0 ? nullptr : words;
+    words_ = words_for(shape.last) == 0 ? nullptr : words;
     slots_ = slots;
     shape_ = shape;
-    room_ = room_of(shape.bits);
+    room_ = room_of(shape.last);
   }
 
   void mark(std::uint32_t slot) noexcept {
@@ -218,14 +225,14 @@ class RadixDirectory {
     }
     top_ |= std::uint64_t{1} << slot;
   }
-  void unmark_if(std::uint32_t slot, bool gone) noexcept {
+  void unmark(std::uint32_t slot) noexcept {
     if (words_ != nullptr) {
       std::uint64_t& word = words_[slot >> kWordBits];
-      word &= ~(std::uint64_t{gone} << (slot & 63U));
-      gone = word == 0;
+      word &= ~(std::uint64_t{1} << (slot & 63U));
+      if (word != 0) return;
       slot >>= kWordBits;
     }
-    top_ &= ~(std::uint64_t{gone} << slot);
+    top_ &= ~(std::uint64_t{1} << slot);
   }
   [[nodiscard]] bool marked(std::uint32_t slot) const noexcept {
     const std::uint64_t word = words_ != nullptr ? words_[slot >> kWordBits] : top_;

@@ -26,6 +26,8 @@ namespace vaspace {
 
 struct RadixChildren {
   std::uint32_t side[2] = {0, 0};
+
+  [[nodiscard]] bool none() const noexcept { return (side[0] | side[1]) == 0; }
 };
 
 template <class Nodes>
@@ -35,8 +37,8 @@ class RadixTree {
 
   // `path` is nodes.path(node), which is in no tree. Which of two nodes is smaller is chosen without a
   // branch: it is a coin's toss, and a wrong guess costs more than both sides. The depth that was reached.
-  static unsigned insert(const Nodes& nodes, Index& root, Index node, std::uint64_t path,
-                         unsigned depth = 0) noexcept {
+  [[gnu::always_inline]] static unsigned insert(const Nodes& nodes, Index& root, Index node,
+                                                std::uint64_t path, unsigned depth = 0) noexcept {
     Index* link = &root;
     for (Index here = *link; here != 0; here = *link, ++depth) {
       const std::uint64_t here_path = nodes.path(here);
@@ -66,20 +68,25 @@ class RadixTree {
   }
 
   // Takes the top out of the tree whose root is `top`. The smallest below it moves up, and leaves the same
-  // gap one level further down.
+  // gap one level further down. (Halves are moved one by one: as one they would go through a vector
+  // register.)
   static void erase_top(const Nodes& nodes, Index& top) noexcept {
     Index* link = &top;
-    RadixChildren below = nodes.children(top);
+    Index low = nodes.children(top).side[0];
+    Index high = nodes.children(top).side[1];
     for (;;) {
-      const bool has_low = below.side[0] != 0;
-      const Index up = has_low ? below.side[0] : below.side[1];
+      const bool has_low = low != 0;
+      const Index up = has_low ? low : high;
       *link = up;
       if (up == 0) return;
       nodes.visit();
-      const RadixChildren further = nodes.children(up);
-      nodes.children(up) = below;
-      link = &nodes.children(up).side[has_low ? 0 : 1];
-      below = further;
+      RadixChildren& children = nodes.children(up);
+      const RadixChildren further{{children.side[0], children.side[1]}};
+      children.side[0] = low;
+      children.side[1] = high;
+      link = &children.side[has_low ? 0 : 1];
+      low = further.side[0];
+      high = further.side[1];
     }
   }
 
@@ -142,10 +149,10 @@ class RadixTree {
 
   static const char* validate_below(const Nodes& nodes, Index here, unsigned depth,
                                     std::uint64_t prefix) noexcept {
-    if (depth > 63) return "the tree is deeper than a path has bits";
     for (unsigned branch = 0; branch < 2; ++branch) {
       const Index child = nodes.children(here).side[branch];
       if (child == 0) continue;
+      if (depth > 63) return "the tree is deeper than a path has bits";
       const std::uint64_t path = nodes.path(child);
       const std::uint64_t way = (prefix << 1U) | branch;
       if (path <= nodes.path(here)) return "a path is not greater than its parent's";

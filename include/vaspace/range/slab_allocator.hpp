@@ -200,6 +200,8 @@ class BasicSlabAllocator {
   [[nodiscard]] Alignment natural_alignment() const noexcept { return Alignment{natural_alignment_}; }
   // Distance of the begins of two neighbouring spans.
   [[nodiscard]] Bytes window() const noexcept { return Bytes{std::uint64_t{1} << window_shift_}; }
+  // So few are free that another span is better than slots of another taker's.
+  [[nodiscard]] bool is_crowded() const noexcept { return (slots_ - taken_) * 4 < slots_; }
   // Slots that are not free.
   [[nodiscard]] std::uint32_t taken() const noexcept { return taken_; }
 
@@ -237,6 +239,12 @@ class BasicSlabAllocator {
 
   // The same, several at once: up to `most` of the lowest free slots, in order; how many.
   [[nodiscard]] std::uint32_t take(std::uint32_t* slots, std::uint32_t most) noexcept requires kTracked;
+  // The same for one of several takers (from 1 on), each of which gets the lowest of its own: 64 neighbouring
+  // slots are one taker's until all of them are free again, so that no two takers write records of one cache
+  // line. Where only others' are free it gets none, or with `steal` 64 of theirs. Looks at no more than
+  // kMostForeign words that are others'.
+  [[nodiscard]] std::uint32_t take(std::uint32_t* slots, std::uint32_t most, std::uint8_t taker,
+                                   bool steal) noexcept requires kTracked;
   // Calls emptied(offset) for each span that is empty now, at an offset in it.
   template <class Emptied>
   void give(const std::uint32_t* slots, std::uint32_t count, Emptied&& emptied) noexcept requires kTracked {
@@ -245,6 +253,7 @@ class BasicSlabAllocator {
     for (std::uint32_t i = 0; i < count; ++i) {
       const std::uint32_t slot = slots[i];
       free_.set(slot);
+      if (free_.is_full(slot >> 6U)) takers_.data()[slot >> 6U] = 0;
       least = slot < least ? slot : least;
       if (--spans[slot >> window_bits_].taken == 0) [[unlikely]]
         emptied(offset_of(slot));
@@ -285,6 +294,8 @@ class BasicSlabAllocator {
  private:
   static constexpr unsigned kChunkBits = SlotRecords::kChunkBits;
   static constexpr std::uint32_t kChunkMask = SlotRecords::kChunkMask;
+
+  static constexpr std::uint32_t kMostForeign = 64;
 
   struct Span {
     std::uint32_t slots = 0;  // 0: not in use
@@ -379,9 +390,10 @@ class BasicSlabAllocator {
                                    // to one of its slots stays stale in the window's next life (R6).
   HostArray<Span> spans_;
   HierarchicalBitmap free_;
-  std::uint64_t slots_ = 0;      // of all spans
-  std::uint32_t first_gap_ = 0;  // no window below it is out of use
-  Bytes span_limit_{};           // no span, so no alignment, is larger
+  HostArray<std::uint8_t> takers_;  // by word of free_, where tracked; 0: anybody's
+  std::uint64_t slots_ = 0;         // of all spans
+  std::uint32_t first_gap_ = 0;     // no window below it is out of use
+  Bytes span_limit_{};              // no span, so no alignment, is larger
 };
 
 using SlabAllocator = BasicSlabAllocator<GenerationRecord>;
