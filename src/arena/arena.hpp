@@ -9,10 +9,8 @@
 #include <optional>
 
 #include "vaspace/arena/lock_policy.hpp"
-#include "vaspace/base/host_object.hpp"
 #include "vaspace/va/page_table.hpp"
 
-#include "arena/exact_front.hpp"
 #include "arena/notes.hpp"
 #include "arena/reservation_source.hpp"
 #include "arena/spans.hpp"
@@ -24,13 +22,6 @@ struct ArenaShape {
   Bytes max_size{};
   Bytes reservation{};         // of each window, where reserving costs nothing
   Alignment base_alignment{};  // of every window's address; what asks for more gets a reservation of its own
-};
-
-// A range that is placed but not handed out yet: its pages are being bound. It lives on the stack of whoever
-// is allocating it.
-struct UnderWay {
-  Offset offset{};
-  UnderWay* next = nullptr;
 };
 
 template <class Policy>
@@ -64,24 +55,6 @@ struct Arena {
     return window;
   }
 
-  void begin(UnderWay& range, Offset offset) noexcept {
-    range = {offset, under_way};
-    under_way = &range;
-  }
-  void end(const UnderWay& range) noexcept {
-    UnderWay** link = &under_way;
-    while (*link != &range)
-      link = &(*link)->next;
-    *link = range.next;
-  }
-  // Whether nobody holds the range at `offset` yet, so that nobody can free it.
-  [[nodiscard]] bool is_under_way(Offset offset) const noexcept {
-    for (const UnderWay* range = under_way; range != nullptr; range = range->next) {
-      if (range->offset == offset) return true;
-    }
-    return false;
-  }
-
   ArenaShape shape;
   typename Policy::Mutex growing;      // one opener of windows at a time
   typename Policy::Mutex mutex;        // of what follows
@@ -89,9 +62,8 @@ struct Arena {
   Spans spans;
   std::optional<PageTable> pages;
   NoteTable notes;
-  HostObject<ExactFront> exact;  // of object strategy; made with the first window
   HostArray<Window> windows;
-  UnderWay* under_way = nullptr;
+  std::uint64_t under_way = 0;  // placed, and not handed out yet: their pages are being bound
   std::uint32_t first_empty = kNoWindow;
   Bytes next_cut = ReservationSource::kCut;  // size of the next window, where they are cut out of blocks
   std::uint64_t count = 0;                   // live, of object strategy; a slab's are told by its slots

@@ -21,13 +21,13 @@ Result<Allocation> AllocatorCore<Policy>::allocate_locked(const AllocationReques
   const std::uint32_t k = choose(request);
   if (k >= kMaxArenas || !arenas_[k]) return refuse(0, request, {ErrorCode::too_large});
   if (k < class_count_ && request.name.empty() && request.user_data == 0) [[likely]] {
-    if (has_magazine(k)) {
-      if (Result<Allocation> allocation = allocate_refilled(k, request)) return allocation;
-    }
     ArenaOf& arena = *arenas_[k];
+    if (has_fronts_) {
+      const Result<Allocation> allocation =
+          arena.spans.is_slab() ? allocate_refilled(k, request) : allocate_kept(k, request);
+      if (allocation) return allocation;
+    }
     const Lock lock(arena.mutex);
-    if (const Range kept = take_kept(arena, request); kept.id.index != 0)
-      return publish(arena, k, kept, request);
     const Result<Range> range = arena.spans.take({request.size, request.alignment}, taker_for(arena));
     if (range) [[likely]] {
       if (!arena.pages) return publish(arena, k, *range, request);
@@ -48,7 +48,7 @@ Allocation AllocatorCore<Policy>::publish(ArenaOf& arena, std::uint32_t k, const
   ++arena.count;
   arena.live += request.size;
   arena.used += range.size;
-  const RangeId id = arena.spans.activate(range, request.size);
+  const RangeId id = arena.spans.activate(range.id.index, request.size);
   const Allocation allocation{
       arena.spans.address_of(range.offset), request.size, {(k << kArenaShift) | id.index, id.generation}};
   if (config_.common.observer) [[unlikely]] {
@@ -86,11 +86,11 @@ tl::unexpected<Error> AllocatorCore<Policy>::refuse(std::uint32_t k, const Alloc
   return fail(error);
 }
 
-// `range` was found live; the arena's lock is held. Of a slab another thread may have freed it since: then
-// nothing has changed, and nothing is told.
+// `range` was found live; the arena's lock is held. Another thread may have freed it since: then nothing has
+// changed, and nothing is told.
 template <class Policy>
 Result<void> AllocatorCore<Policy>::take_back(ArenaOf& arena, std::uint32_t k, const Range& range) noexcept {
-  const Bytes requested = arena.spans.retire(range.id);
+  const Bytes requested = arena.spans.template park<true>(range.id);
   if (requested == Bytes{}) return fail(ErrorCode::stale_handle);
   if (config_.common.observer) [[unlikely]] {
     const AllocationInfo info = info_of(arena, k, range, requested);
@@ -109,12 +109,16 @@ Result<void> AllocatorCore<Policy>::take_back(ArenaOf& arena, std::uint32_t k, c
     arena.notes.remove(range.id.index);
     update_ways(k);
   }
-  if (keep(arena, range)) return {};
+  give_back(arena, range);
+  return {};
+}
+
+template <class Policy>
+void AllocatorCore<Policy>::give_back(ArenaOf& arena, const Range& range) noexcept {
   arena.spans.untake(range);
   if (arena.pages) arena.pages->release(range.offset, range.size);
   const std::uint32_t window = arena.spans.window_of(range.offset);
   if (!config_.fixed && arena.spans.empty(window)) arena.queue_window(window);
-  return {};
 }
 
 // `address`, where there is one, is what the caller holds beside the id.
@@ -123,19 +127,47 @@ Result<void> AllocatorCore<Policy>::free_locked(AllocationId id, const Address* 
   const std::uint32_t k = id.index >> kArenaShift;
   if (k >= kMaxArenas || !arenas_[k]) return fail(ErrorCode::unknown_handle);
   ArenaOf& arena = *arenas_[k];
+  const RangeId range_id{id.index & kIndexMask, id.generation};
+  // A handle of an allocator with the same history names another address.
+  if (address != nullptr && !arena.spans.is_at(range_id.index, *address)) {
+    const ErrorCode code = arena.spans.why_not(range_id);
+    return fail(code == ErrorCode::stale_handle ? code : ErrorCode::unknown_handle);
+  }
   if (!noted_[k].get()) {
-    spill(k);
-    if (free_parked_observed(id, address)) return {};
+    if (!arena.spans.is_slab()) return free_object(k, range_id);
+    if (has_fronts_) {
+      spill(k);
+      if (free_parked_observed(id)) return {};
+    }
   }
   const Lock lock(arena.mutex);
-  const Result<Range> range = arena.spans.find({id.index & kIndexMask, id.generation});
-  if (!range) return fail(range.error());
-  // A handle of an allocator with the same history names another address.
-  if (address != nullptr && arena.spans.address_of(range->offset) != *address) {
-    return fail(ErrorCode::unknown_handle);
+  Range range;
+  if (!arena.spans.knows(range_id)) return fail(arena.spans.why_not(range_id));
+  range = arena.spans.range_at(range_id.index);
+  range.id = range_id;
+  if (take_back(arena, k, range)) return {};
+  return fail(arena.spans.why_not(range_id));
+}
+
+// No lock unless the range is not kept.
+template <class Policy>
+Result<void> AllocatorCore<Policy>::free_object(std::uint32_t k, RangeId id) noexcept {
+  ArenaOf& arena = *arenas_[k];
+  const Bytes requested = arena.spans.template park<Policy::kShared>(id);
+  if (requested == Bytes{}) [[unlikely]]
+    return fail(arena.spans.why_not(id));
+  const Range range = arena.spans.range_at(id.index);
+  if (config_.common.observer) [[unlikely]] {
+    tell(EventKind::free, k,
+         {arena.spans.address_of(range.offset), requested, {(k << kArenaShift) | id.index, id.generation}});
   }
-  if (arena.is_under_way(range->offset)) return fail(ErrorCode::unknown_handle);
-  return take_back(arena, k, *range);
+  if (keep(k, range, requested)) return {};
+  const Lock lock(arena.mutex);
+  --arena.count;
+  arena.live -= requested;
+  arena.used -= range.size;
+  give_back(arena, range);
+  return {};
 }
 
 // The window may have been given back, and another have come in its place, before the arena's lock is taken:
@@ -151,11 +183,8 @@ Result<void> AllocatorCore<Policy>::at(Address address, Use&& use) noexcept {
   const Reservation& home = window.lease.reservation;
   if (!window.in_use || address < home.address || address >= home.end())
     return fail(ErrorCode::unknown_address);
-  // Else it would find what nobody has.
-  empty_exact(arena);
   const Result<Range> range = arena.spans.find_at(arena.spans.offset_of(place->window, address));
   if (!range) return fail(range.error());
-  if (arena.is_under_way(range->offset)) return fail(ErrorCode::unknown_address);
   return use(arena, place->arena, *range);
 }
 
@@ -199,6 +228,7 @@ bool AllocatorCore<Policy>::can_allocate(const AllocationRequest& request) noexc
   const std::uint32_t k = choose(request);
   if (k >= kMaxArenas || !arenas_[k]) return false;
   if (k < class_count_ && has_hole(k, request)) return true;
+  if (merge_kept(k) && has_hole(k, request)) return true;
   // Before it refuses anything, allocate empties the fronts.
   if (has_magazine(k) && parked(k) != 0 &&
       arenas_[k]->spans.slab()->is_plain({request.size, request.alignment}))
@@ -212,16 +242,14 @@ template <class Policy>
 bool AllocatorCore<Policy>::has_hole(std::uint32_t k, const AllocationRequest& request) noexcept {
   ArenaOf& arena = *arenas_[k];
   const Lock lock(arena.mutex);
-  if (arena.spans.can_allocate({request.size, request.alignment})) return true;
-  empty_exact(arena);
   return arena.spans.can_allocate({request.size, request.alignment});
 }
 
 template <class Policy>
 void AllocatorCore<Policy>::update_ways(std::uint32_t k) noexcept {
-  const bool noted = !has_magazine(k) || arenas_[k]->notes.any();
+  const bool noted = arenas_[k]->notes.any();
   noted_[k].set(noted);
-  long_way_[k].set(noted || config_.common.observer);
+  long_way_[k].set(noted || !has_magazine(k) || config_.common.observer);
 }
 
 // What allocate could get from the device, once it has given back what lies about unused.

@@ -93,7 +93,10 @@ class AllocatorCore {
 
   [[nodiscard]] std::uint32_t choose(const AllocationRequest& request) const noexcept;
   [[nodiscard]] bool has_magazine(std::uint32_t k) const noexcept {
-    return k < magazines_ && arenas_[k]->spans.is_slab();
+    return has_fronts_ && k < class_count_ && arenas_[k]->spans.is_slab();
+  }
+  [[nodiscard]] bool keeps_ranges(std::uint32_t k) const noexcept {
+    return has_fronts_ && k < class_count_ && !arenas_[k]->spans.is_slab();
   }
   // Out of a magazine that is not empty.
   [[nodiscard]] Result<Allocation> allocate_parked(Magazine& magazine, std::uint32_t k, Bytes size) noexcept;
@@ -111,22 +114,20 @@ class AllocatorCore {
   [[nodiscard]] Result<Allocation> allocate_from_front(std::uint32_t k, const AllocationRequest& request,
                                                        bool steal, Refill& refilled) noexcept;
   [[nodiscard]] Result<Allocation> allocate_slow(std::uint32_t k, const AllocationRequest& request) noexcept;
-  [[nodiscard]] Result<Placed> place(std::uint32_t k, const AllocationRequest& request,
-                                     UnderWay& under_way) noexcept;
-  [[nodiscard]] Result<Placed> place_alone(const AllocationRequest& request, UnderWay& under_way) noexcept;
-  [[nodiscard]] Result<Placed> place_elsewhere(std::uint32_t k, const AllocationRequest& request,
-                                               UnderWay& under_way) noexcept;
+  [[nodiscard]] Result<Placed> place(std::uint32_t k, const AllocationRequest& request) noexcept;
+  [[nodiscard]] Result<Placed> place_alone(const AllocationRequest& request) noexcept;
+  [[nodiscard]] Result<Placed> place_elsewhere(std::uint32_t k, const AllocationRequest& request) noexcept;
   // Whether a request of another size class may go to this arena.
   [[nodiscard]] bool serves_others(std::uint32_t k, const AllocationRequest& request) const noexcept {
     return !arenas_[k]->spans.is_slab() && request.alignment <= arenas_[k]->shape.base_alignment;
   }
-  [[nodiscard]] Result<Placed> place_in(std::uint32_t k, const AllocationRequest& request,
-                                        UnderWay& under_way) noexcept;
+  [[nodiscard]] Result<Placed> place_in(std::uint32_t k, const AllocationRequest& request) noexcept;
   [[nodiscard]] Result<Placed> equip(ArenaOf& arena, std::uint32_t k, const Result<Range>& range,
-                                     const AllocationRequest& request, UnderWay& under_way) noexcept;
+                                     const AllocationRequest& request) noexcept;
+  [[nodiscard]] Result<Placed> place_bound(std::uint32_t k, const AllocationRequest& request) noexcept;
   [[nodiscard]] Result<void> commit(const Placed& placed) noexcept;
   void pool_retained(ArenaOf& arena, const Range& range) noexcept;
-  void take_apart(const Placed& placed, const UnderWay& under_way) noexcept;
+  void take_apart(const Placed& placed) noexcept;
   [[nodiscard]] Allocation publish(ArenaOf& arena, std::uint32_t k, const Range& range,
                                    const AllocationRequest& request) noexcept;
   [[nodiscard]] tl::unexpected<Error> refuse(std::uint32_t k, const AllocationRequest& request,
@@ -135,25 +136,25 @@ class AllocatorCore {
   // Calls use(arena, its index, the live range at `address`) under the arena's lock.
   template <class Use>
   [[nodiscard]] Result<void> at(Address address, Use&& use) noexcept;
-  // A range that the arena kept from an earlier free; id 0 if there is none. The arena's lock is held.
-  [[nodiscard]] Range take_kept(ArenaOf& arena, const AllocationRequest& request) noexcept;
-  // Keeps a range that is freed, or does not.
-  [[nodiscard]] bool keep(ArenaOf& arena, const Range& range) noexcept;
-  void empty_exact(ArenaOf& arena) noexcept;
-  void trim_exact() noexcept;
-  [[nodiscard]] bool merge_kept(ArenaOf& arena) noexcept;
+  [[nodiscard]] bool merge_kept(std::uint32_t k) noexcept;
   void tell(EventKind kind, std::uint32_t k, const Allocation& allocation) const noexcept;
   [[nodiscard]] Result<void> take_back(ArenaOf& arena, std::uint32_t k, const Range& range) noexcept;
   // Into the thread's own magazine; false: not this way. kChecked: only if the slot is at the address.
   template <bool kChecked>
   [[nodiscard]] bool free_parked(AllocationId id, Address address) noexcept;
-  [[nodiscard]] bool free_parked_observed(AllocationId id, const Address* address) noexcept;
+  [[nodiscard]] bool free_parked_observed(AllocationId id) noexcept;
   [[nodiscard]] Result<void> free_locked(AllocationId id, const Address* address) noexcept;
+  [[nodiscard]] Result<void> free_object(std::uint32_t k, RangeId id) noexcept;
+  // The range is parked, and not among what the arena counts; its lock is held.
+  void give_back(ArenaOf& arena, const Range& range) noexcept;
+  // A range that this thread kept from an earlier free; or nothing, which is no error.
+  [[nodiscard]] Result<Allocation> allocate_kept(std::uint32_t k, const AllocationRequest& request) noexcept;
+  [[nodiscard]] bool keep(std::uint32_t k, const Range& range, Bytes requested) noexcept;
   void free_or_report(AllocationId id, const Address* address) noexcept;
   void spill(std::uint32_t k) noexcept;
   // The slots of a magazine go back, the arena's lock is held.
   void give_slots(ArenaOf& arena, const std::uint32_t* slots, std::uint32_t count) noexcept;
-  void empty_magazine(Front& front, std::uint32_t k) noexcept;
+  void empty(Front& front, std::uint32_t k) noexcept;
   void empty_front(Front& front) noexcept;
   void empty_fronts() noexcept;
   [[nodiscard]] std::uint64_t trim_fronts(std::uint64_t keep) noexcept;
@@ -169,11 +170,9 @@ class AllocatorCore {
   struct Tally {
     std::uint64_t count = 0;
     std::uint64_t live = 0;
+    std::uint64_t used = 0;
   };
   [[nodiscard]] Tally tally(ArenaOf& arena, std::uint32_t k) noexcept;
-  [[nodiscard]] Bytes used_of(ArenaOf& arena, std::uint64_t count) const noexcept {
-    return arena.spans.is_slab() ? count * arena.spans.slab()->slot_size() : arena.used;
-  }
   [[nodiscard]] std::uint64_t parked(std::uint32_t k) const noexcept;
   void fill_in(AllocatorReport& report) noexcept;
   [[nodiscard]] const char* validate_arena(ArenaOf& arena, std::uint32_t k) noexcept;
@@ -206,11 +205,12 @@ class AllocatorCore {
   Fronts<Policy> fronts_;
   // By size, the slab arena whose magazine serves it; kNoSlab: the way with the lock.
   std::array<std::uint8_t, (kSmall >> kSmallStepBits)> slab_of_size_{};
-  // By arena: there are notes, or there is no slab, so that frees take the lock.
+  // By arena: there are notes, so that frees take the lock.
   std::array<Figure<bool>, kMaxArenas + 1> noted_;
-  // By arena: frees do not go the short way, because they are noted or observed.
+  // By arena: frees do not go the short way, because there is no slab, or they are noted or observed.
   std::array<Figure<bool>, kMaxArenas + 1> long_way_;
-  std::uint32_t magazines_ = 0;  // one above the last slab arena
+  bool has_fronts_ = false;                         // not where one reservation is all there is
+  std::array<std::uint8_t, kMaxArenas> kept_of_{};  // an object arena's number among them
   std::array<std::optional<ArenaOf>, kMaxArenas> arenas_;
   Windows<Policy> windows_;
   std::optional<PagePool> pool_;

@@ -36,18 +36,56 @@ Result<Allocation> AllocatorCore<Policy>::allocate_from_front(std::uint32_t k,
 
 // As free_parked, for a slab without notes; the free is told between the slot's end and its next life.
 template <class Policy>
-bool AllocatorCore<Policy>::free_parked_observed(AllocationId id, const Address* address) noexcept {
+bool AllocatorCore<Policy>::free_parked_observed(AllocationId id) noexcept {
   const std::uint32_t k = id.index >> kArenaShift;
   const std::uint32_t slot = id.index & kIndexMask;
   const FrontInHand<Policy> front(fronts_);
   if (!front) return false;
   Magazine& magazine = front->magazine(k);
-  if (magazine.full() || (address != nullptr && !magazine.slab.is_at(slot, *address))) return false;
+  if (magazine.full()) return false;
   const Bytes requested{magazine.slab.records.template park<Policy::kShared>(slot, id.generation)};
   if (requested == Bytes{}) return false;
   tell(EventKind::free, k, {magazine.slab.address_of(slot), requested, id});
   magazine.push(slot);
   magazine.live.add(0 - requested.value);
+  return true;
+}
+
+template <class Policy>
+Result<Allocation> AllocatorCore<Policy>::allocate_kept(std::uint32_t k,
+                                                        const AllocationRequest& request) noexcept {
+  fronts_.join();
+  const FrontInHand<Policy> front(fronts_);
+  if (!front) return fail(ErrorCode::out_of_space);
+  Spans& spans = arenas_[k]->spans;
+  KeptRanges& kept = front->kept(kept_of_[k]);
+  Range range;
+  const std::uint32_t index = kept.take(spans.granules(request.size), [&](std::uint32_t top) {
+    range = spans.range_at(top);
+    return is_aligned(range.offset, request.alignment) ? range.size : Bytes{};
+  });
+  if (index == 0) return fail(ErrorCode::out_of_space);
+  kept.live_count.add(1);
+  kept.live_bytes.add(request.size.value);
+  kept.used_bytes.add(range.size.value);
+  const RangeId id = spans.activate(index, request.size);
+  const Allocation allocation{
+      spans.address_of(range.offset), request.size, {(k << kArenaShift) | index, id.generation}};
+  tell(EventKind::allocate, k, allocation);
+  return allocation;
+}
+
+// The range is parked. False: not kept.
+template <class Policy>
+bool AllocatorCore<Policy>::keep(std::uint32_t k, const Range& range, Bytes requested) noexcept {
+  if (!keeps_ranges(k)) return false;
+  const FrontInHand<Policy> front(fronts_);
+  if (!front) return false;
+  KeptRanges& kept = front->kept(kept_of_[k]);
+  if (!kept.put(arenas_[k]->spans.granules(range.size), range.size, range.id.index)) return false;
+  kept.live_count.add(~std::uint64_t{0});
+  kept.live_bytes.add(0 - requested.value);
+  kept.used_bytes.add(0 - range.size.value);
   return true;
 }
 
@@ -80,7 +118,7 @@ std::uint32_t AllocatorCore<Policy>::keep_bound(ArenaOf& arena, const std::uint3
   if (!arena.pages) return count;
   std::uint32_t bound = 0;
   while (bound < count) {
-    const Range range = arena.spans.range_of_slot(slots[bound]);
+    const Range range = arena.spans.range_at(slots[bound]);
     if (!arena.pages->touch_bound(range.offset, range.size)) break;
     ++bound;
   }
@@ -116,20 +154,25 @@ void AllocatorCore<Policy>::spill(std::uint32_t k) noexcept {
 
 // The front is in the caller's hands, or paused.
 template <class Policy>
-void AllocatorCore<Policy>::empty_magazine(Front& front, std::uint32_t k) noexcept {
-  Magazine& magazine = front.magazine(k);
-  magazine.refill = 1;
-  if (magazine.empty()) return;
+void AllocatorCore<Policy>::empty(Front& front, std::uint32_t k) noexcept {
   ArenaOf& arena = *arenas_[k];
   const Lock lock(arena.mutex);
-  give_slots(arena, magazine.slots, magazine.count.get());
-  magazine.count.set(0);
+  if (arena.spans.is_slab()) {
+    Magazine& magazine = front.magazine(k);
+    give_slots(arena, magazine.slots, magazine.count.get());
+    magazine.count.set(0);
+    magazine.refill = 1;
+  } else {
+    front.kept(kept_of_[k]).take_all([&](std::uint32_t index) {
+      give_back(arena, arena.spans.range_at(index));
+    });
+  }
 }
 
 template <class Policy>
 void AllocatorCore<Policy>::empty_front(Front& front) noexcept {
-  for (std::uint32_t k = 0; k < front.magazine_count; ++k)
-    empty_magazine(front, k);
+  for (std::uint32_t k = 0; k < class_count_; ++k)
+    empty(front, k);
   front.emptied_at = front.seen_at = front.trace();
 }
 
@@ -138,12 +181,12 @@ void AllocatorCore<Policy>::empty_front(Front& front) noexcept {
 // the last time are emptied.
 template <class Policy>
 std::uint64_t AllocatorCore<Policy>::trim_fronts(std::uint64_t keep) noexcept {
-  if (magazines_ == 0 || !wants_trimming()) return 0;
+  if (!has_fronts_ || !wants_trimming()) return 0;
   const std::uint32_t lifeless = arenas_without_life();
   std::uint64_t parked_alone = 0;
   fronts_.pause_all([&](Front& front) {
-    for (std::uint32_t k = 0; k < magazines_; ++k) {
-      if (((lifeless >> k) & 1U) != 0) empty_magazine(front, k);
+    for (std::uint32_t k = 0; k < class_count_; ++k) {
+      if (((lifeless >> k) & 1U) != 0) empty(front, k);
     }
     const bool idle = front.trace() == front.seen_at && front.trace() != front.emptied_at;
     parked_alone = parked_pages();
@@ -160,8 +203,8 @@ std::uint64_t AllocatorCore<Policy>::trim_fronts(std::uint64_t keep) noexcept {
 template <class Policy>
 std::uint32_t AllocatorCore<Policy>::arenas_without_life() noexcept {
   std::uint32_t arenas = 0;
-  for (std::uint32_t k = 0; k < magazines_; ++k) {
-    if (!has_magazine(k) || parked(k) == 0) continue;
+  for (std::uint32_t k = 0; k < class_count_; ++k) {
+    if (parked(k) == 0) continue;
     const Lock lock(arenas_[k]->mutex);
     if (tally(*arenas_[k], k).count == 0) arenas |= 1U << k;
   }
@@ -183,22 +226,8 @@ bool AllocatorCore<Policy>::wants_trimming() noexcept {
 
 template <class Policy>
 void AllocatorCore<Policy>::empty_fronts() noexcept {
-  if (magazines_ == 0) return;
+  if (!has_fronts_) return;
   fronts_.pause_all([&](Front& front) { empty_front(front); });
-}
-
-template <class Policy>
-template <class Visit>
-void AllocatorCore<Policy>::for_each_parked(const ArenaOf& arena, std::uint32_t k, Visit&& visit) noexcept {
-  if (has_magazine(k)) {
-    fronts_.for_each([&](const Front& front) {
-      const Magazine& magazine = front.magazines()[k];
-      for (std::uint32_t i = 0; i < magazine.count.get(); ++i)
-        visit(arena.spans.range_of_slot(magazine.slots[i]));
-    });
-  } else if (arena.exact) {
-    arena.exact->for_each([&](RangeId id) { visit(*arena.spans.find(id)); });
-  }
 }
 
 // The arena's lock is held. Its page table counts them, with the parked slots out of the way for a moment.

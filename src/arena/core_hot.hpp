@@ -91,4 +91,20 @@ inline void AllocatorCore<Policy>::free(const Allocation& allocation) noexcept {
     free_or_report(allocation.id, &allocation.address);
 }
 
+template <class Policy>
+template <class Visit>
+void AllocatorCore<Policy>::for_each_parked(const ArenaOf& arena, std::uint32_t k, Visit&& visit) noexcept {
+  if (has_magazine(k)) {
+    fronts_.for_each([&](const Front& front) {
+      const Magazine& magazine = front.magazine(k);
+      for (std::uint32_t i = 0; i < magazine.count.get(); ++i)
+        visit(arena.spans.range_at(magazine.slots[i]));
+    });
+  } else if (keeps_ranges(k)) {
+    fronts_.for_each([&](const Front& front) {
+      front.kept(kept_of_[k]).for_each([&](std::uint32_t index) { visit(arena.spans.range_at(index)); });
+    });
+  }
+}
+
 }  // namespace vaspace

@@ -6,14 +6,20 @@
 
 namespace vaspace {
 
+namespace {
+
+[[nodiscard]] bool is_no_memory(ErrorCode code) noexcept {
+  return code == ErrorCode::out_of_device_memory || code == ErrorCode::out_of_mappings;
+}
+
+}  // namespace
+
 template <class Policy>
 Result<Allocation> AllocatorCore<Policy>::allocate_slow(std::uint32_t k,
                                                         const AllocationRequest& request) noexcept {
   Note note(config_.common.host);
   if (!note.set(request.name, request.user_data)) return refuse(k, request, {ErrorCode::out_of_host_memory});
-  UnderWay under_way;
-  const Result<Placed> placed =
-      k == class_count_ ? place_alone(request, under_way) : place(k, request, under_way);
+  Result<Placed> placed = k == class_count_ ? place_alone(request) : place(k, request);
   if (!placed) {
     // A window may have been opened, and a block to cut it out of, that are of no use now.
     if (!config_.fixed) windows_.close_empty(*arenas_[k], paging());
@@ -21,12 +27,14 @@ Result<Allocation> AllocatorCore<Policy>::allocate_slow(std::uint32_t k,
     return refuse(k, request, placed.error());
   }
   if (Result<void> committed = commit(*placed); !committed) {
-    take_apart(*placed, under_way);
-    return refuse(k, request, committed.error());
+    take_apart(*placed);
+    const bool no_memory = is_no_memory(committed.error().code);
+    placed = no_memory ? place_bound(k, request) : Result<Placed>(fail(committed.error()));
+    if (!placed) return refuse(k, request, committed.error());
   }
   ArenaOf& arena = *arenas_[placed->arena];
   const Lock lock(arena.mutex);
-  arena.end(under_way);
+  --arena.under_way;
   arena.notes.put(placed->range.id.index, std::move(note));
   if (arena.notes.any()) update_ways(placed->arena);
   return publish(arena, placed->arena, placed->range, request);
@@ -34,22 +42,17 @@ Result<Allocation> AllocatorCore<Policy>::allocate_slow(std::uint32_t k,
 
 // A range in arena `k` as it is, with room for a note and its pages touched.
 template <class Policy>
-auto AllocatorCore<Policy>::place_in(std::uint32_t k, const AllocationRequest& request,
-                                     UnderWay& under_way) noexcept -> Result<Placed> {
+auto AllocatorCore<Policy>::place_in(std::uint32_t k, const AllocationRequest& request) noexcept
+    -> Result<Placed> {
   ArenaOf& arena = *arenas_[k];
   const Lock lock(arena.mutex);
-  if (!arena.spans.is_slab() && !arena.exact && !config_.fixed) {
-    arena.exact = make_host_object<ExactFront>(config_.common.host);  // does without where there is no memory
-  }
-  return equip(arena, k, arena.spans.take({request.size, request.alignment}, taker_for(arena)), request,
-               under_way);
+  return equip(arena, k, arena.spans.take({request.size, request.alignment}, taker_for(arena)), request);
 }
 
 // The arena's lock is held.
 template <class Policy>
 auto AllocatorCore<Policy>::equip(ArenaOf& arena, std::uint32_t k, const Result<Range>& range,
-                                  const AllocationRequest& request, UnderWay& under_way) noexcept
-    -> Result<Placed> {
+                                  const AllocationRequest& request) noexcept -> Result<Placed> {
   if (!range) return fail(range.error());
   const bool plain = request.name.empty() && request.user_data == 0;
   const bool noted = plain || arena.notes.prepare(range->id.index);
@@ -60,22 +63,22 @@ auto AllocatorCore<Policy>::equip(ArenaOf& arena, std::uint32_t k, const Result<
     if (arena.spans.empty(window) && !config_.fixed) arena.queue_window(window);
     return fail(ErrorCode::out_of_host_memory);
   }
-  arena.begin(under_way, range->offset);
+  ++arena.under_way;
   return Placed{k, *range};
 }
 
 template <class Policy>
-auto AllocatorCore<Policy>::place(std::uint32_t k, const AllocationRequest& request,
-                                  UnderWay& under_way) noexcept -> Result<Placed> {
+auto AllocatorCore<Policy>::place(std::uint32_t k, const AllocationRequest& request) noexcept
+    -> Result<Placed> {
   bool flushed = false;
   for (;;) {
-    Result<Placed> placed = place_in(k, request, under_way);
+    Result<Placed> placed = place_in(k, request);
     if (placed || placed.error().code != ErrorCode::out_of_space || config_.fixed) return placed;
-    if (merge_kept(*arenas_[k])) continue;
+    if (merge_kept(k)) continue;
     const Result<void> opened = windows_.open(*arenas_[k], {request.size, request.alignment}, false);
     if (opened) continue;
     if (flushed) {
-      placed = place_elsewhere(k, request, under_way);
+      placed = place_elsewhere(k, request);
       return placed ? placed : Result<Placed>(fail(opened.error()));
     }
     flush();
@@ -83,30 +86,28 @@ auto AllocatorCore<Policy>::place(std::uint32_t k, const AllocationRequest& requ
   }
 }
 
-// Whether there was anything kept that is a hole now.
+// Whether there was anything kept in the arena that is a hole now.
 template <class Policy>
-bool AllocatorCore<Policy>::merge_kept(ArenaOf& arena) noexcept {
-  const Lock lock(arena.mutex);
-  if (!arena.exact || arena.exact->count() == 0) return false;
-  empty_exact(arena);
+bool AllocatorCore<Policy>::merge_kept(std::uint32_t k) noexcept {
+  if (!keeps_ranges(k) || parked(k) == 0) return false;
+  fronts_.pause_all([&](Front& front) { empty(front, k); });
   return true;
 }
 
 // The device gives no more: whatever object arena still has a hole that holds it.
 template <class Policy>
-auto AllocatorCore<Policy>::place_elsewhere(std::uint32_t k, const AllocationRequest& request,
-                                            UnderWay& under_way) noexcept -> Result<Placed> {
+auto AllocatorCore<Policy>::place_elsewhere(std::uint32_t k, const AllocationRequest& request) noexcept
+    -> Result<Placed> {
   for (std::uint32_t other = 0; other < class_count_; ++other) {
     if (other == k || !serves_others(other, request)) continue;
-    if (Result<Placed> placed = place_in(other, request, under_way); placed) return placed;
+    if (Result<Placed> placed = place_in(other, request); placed) return placed;
   }
   return fail(ErrorCode::out_of_space);
 }
 
 // A reservation of its own, taken whole.
 template <class Policy>
-auto AllocatorCore<Policy>::place_alone(const AllocationRequest& request, UnderWay& under_way) noexcept
-    -> Result<Placed> {
+auto AllocatorCore<Policy>::place_alone(const AllocationRequest& request) noexcept -> Result<Placed> {
   ArenaOf& arena = *arenas_[class_count_];
   Result<std::uint32_t> window = windows_.open_exact(arena, {request.size, request.alignment});
   if (!window) {
@@ -117,7 +118,27 @@ auto AllocatorCore<Policy>::place_alone(const AllocationRequest& request, UnderW
   const Lock lock(arena.mutex);
   const Result<Range> range = arena.spans.take_window(*window, request.size);
   if (!range) arena.queue_window(*window);
-  return equip(arena, class_count_, range, request, under_way);
+  return equip(arena, class_count_, range, request);
+}
+
+// The device has no page left: a free slot on a page that is there, wherever in the slab that is.
+template <class Policy>
+auto AllocatorCore<Policy>::place_bound(std::uint32_t k, const AllocationRequest& request) noexcept
+    -> Result<Placed> {
+  ArenaOf& arena = *arenas_[k];
+  const Lock lock(arena.mutex);
+  TrackedSlabAllocator* slab = arena.spans.slab();
+  if (slab == nullptr || !slab->is_plain({request.size, request.alignment})) {
+    return fail(ErrorCode::out_of_space);
+  }
+  for (std::uint32_t slot = slab->next_free(0); slot != TrackedSlabAllocator::kNone;
+       slot = slab->next_free(std::uint64_t{slot} + 1)) {
+    const Range range = arena.spans.range_at(slot);
+    if (!arena.pages->is_bound(range.offset, range.size)) continue;
+    slab->take_at(slot);
+    return equip(arena, k, range, request);
+  }
+  return fail(ErrorCode::out_of_space);
 }
 
 // DESIGN, decision 9: what is retained anywhere is taken before the device is asked for more.
@@ -130,9 +151,18 @@ void AllocatorCore<Policy>::pool_retained(ArenaOf& arena, const Range& range) no
   }
   const std::uint64_t pooled = pool_->pooled();
   missing -= std::min(missing, pooled);
-  for_each_arena([&](ArenaOf& other, std::uint32_t) {
-    if (missing != 0) missing -= paging_->give_back(other, missing, kUnlimited);
-  });
+  const auto pool_empty = [&] {
+    for_each_arena([&](ArenaOf& other, std::uint32_t) {
+      if (missing != 0) missing -= paging_->give_back(other, missing, kUnlimited);
+    });
+  };
+  pool_empty();
+  if (missing == 0 || !has_fronts_) return;
+  std::uint64_t parked_alone = 0;
+  fronts_.while_paused([&] { parked_alone = parked_pages(); });
+  if (parked_alone == 0) return;
+  empty_fronts();
+  pool_empty();
 }
 
 // Where memory or mappings run out, what lies about unused is given back first.
@@ -142,23 +172,20 @@ Result<void> AllocatorCore<Policy>::commit(const Placed& placed) noexcept {
   ArenaOf& arena = *arenas_[placed.arena];
   pool_retained(arena, placed.range);
   const Result<void> committed = paging_->commit(arena, placed.range);
-  if (committed || (committed.error().code != ErrorCode::out_of_device_memory &&
-                    committed.error().code != ErrorCode::out_of_mappings)) {
-    return committed;
-  }
+  if (committed || !is_no_memory(committed.error().code)) return committed;
   flush();
   return paging_->commit(arena, placed.range);
 }
 
 // Undoes a placement that is not to be: reserved and committed are no more than before it.
 template <class Policy>
-void AllocatorCore<Policy>::take_apart(const Placed& placed, const UnderWay& under_way) noexcept {
+void AllocatorCore<Policy>::take_apart(const Placed& placed) noexcept {
   ArenaOf& arena = *arenas_[placed.arena];
   const Range& range = placed.range;
   const std::uint32_t window = arena.spans.window_of(range.offset);
   {
     const Lock lock(arena.mutex);
-    arena.end(under_way);
+    --arena.under_way;
     arena.pages->release(range.offset, range.size);
     arena.spans.untake(range);
     // Whoever waits for one of its pages looks again.

@@ -1,7 +1,7 @@
 // Giving back what is unused, and telling what there is.
 #include <algorithm>
 
-#include "arena/core.hpp"
+#include "arena/core_hot.hpp"
 
 namespace vaspace {
 
@@ -40,7 +40,6 @@ template <class Policy>
 void AllocatorCore<Policy>::collect() noexcept {
   const Bytes keep = retained_cap();
   const Bytes page = paging_ ? pool_->page_size() : 1_B;
-  trim_exact();
   const std::uint64_t parked = trim_fronts(keep / page);
   give_back(keep / page - parked, std::max<std::uint64_t>(config_.common.collect_step / page, 1));
   // Where reserving commits, the smallest block is kept too: a program that needs one now and then does not
@@ -51,10 +50,6 @@ void AllocatorCore<Policy>::collect() noexcept {
 template <class Policy>
 void AllocatorCore<Policy>::flush() noexcept {
   empty_fronts();
-  for_each_arena([&](ArenaOf& arena, std::uint32_t) {
-    const Lock lock(arena.mutex);
-    empty_exact(arena);
-  });
   give_back(0, kUnlimited);
   windows_.source().trim(Bytes{});
 }
@@ -62,13 +57,21 @@ void AllocatorCore<Policy>::flush() noexcept {
 // The arena's lock is held. Of a slab, what is taken and neither parked nor on its way is live.
 template <class Policy>
 auto AllocatorCore<Policy>::tally(ArenaOf& arena, std::uint32_t k) noexcept -> Tally {
-  Tally sum{.count = arena.count, .live = arena.live.value};
-  if (!arena.spans.is_slab()) return sum;
-  sum.count = arena.spans.slab()->taken() - parked(k);
-  for (const UnderWay* range = arena.under_way; range != nullptr; range = range->next)
-    --sum.count;
-  if (k >= magazines_) return sum;
-  fronts_.for_each([&](const Front& front) { sum.live += front.magazines()[k].live.get(); });
+  Tally sum{.count = arena.count, .live = arena.live.value, .used = arena.used.value};
+  if (arena.spans.is_slab()) {
+    sum.count = arena.spans.slab()->taken() - parked(k) - arena.under_way;
+    sum.used = sum.count * arena.spans.slab()->slot_size().value;
+    if (has_magazine(k)) {
+      fronts_.for_each([&](const Front& front) { sum.live += front.magazine(k).live.get(); });
+    }
+  } else if (keeps_ranges(k)) {
+    fronts_.for_each([&](const Front& front) {
+      const KeptRanges& kept = front.kept(kept_of_[k]);
+      sum.count += kept.live_count.get();
+      sum.live += kept.live_bytes.get();
+      sum.used += kept.used_bytes.get();
+    });
+  }
   return sum;
 }
 
@@ -87,7 +90,7 @@ Bytes AllocatorCore<Policy>::used() noexcept {
   Bytes total{};
   for_each_arena([&](ArenaOf& arena, std::uint32_t k) {
     const Lock lock(arena.mutex);
-    total += used_of(arena, tally(arena, k).count);
+    total += Bytes{tally(arena, k).used};
   });
   return total;
 }
@@ -132,18 +135,17 @@ void AllocatorCore<Policy>::fill_in(AllocatorReport& report) noexcept {
             .slab = arena.spans.is_slab(),
             .live_allocations = sum.count,
             .reservations = arena.window_count,
-            .parked = parked(k) + (arena.exact ? arena.exact->count() : 0),
+            .parked = parked(k),
             .lock_acquisitions = arena.mutex.acquisitions(),
             .live = Bytes{sum.live},
-            .used = used_of(arena, sum.count),
+            .used = Bytes{sum.used},
             .reserved = arena.reserved,
             .committed = commits       ? arena.reserved
                          : arena.pages ? arena.pages->bound() * page
                                        : Bytes{}};
     if (arena.pages) report.retained += arena.pages->empty() * page;
     if (arena.pages) report.retained += parked_pages(arena, k) * page;
-    for (const UnderWay* range = arena.under_way; range != nullptr; range = range->next)
-      ++mine.under_way;
+    mine.under_way = arena.under_way;
     report.total.under_way += mine.under_way;
     report.total.live_allocations += mine.live_allocations;
     report.total.reservations += mine.reservations;
@@ -163,10 +165,13 @@ void AllocatorCore<Policy>::fill_in(AllocatorReport& report) noexcept {
 
 template <class Policy>
 std::uint64_t AllocatorCore<Policy>::parked(std::uint32_t k) const noexcept {
-  std::uint64_t slots = 0;
-  if (k >= magazines_) return slots;
-  fronts_.for_each([&](const Front& front) { slots += front.magazines()[k].count.get(); });
-  return slots;
+  std::uint64_t ranges = 0;
+  if (!has_fronts_ || k >= class_count_) return ranges;
+  const bool slab = has_magazine(k);
+  fronts_.for_each([&](const Front& front) {
+    ranges += slab ? front.magazine(k).count.get() : front.kept(kept_of_[k]).count();
+  });
+  return ranges;
 }
 
 template <class Policy>
@@ -194,17 +199,13 @@ const char* AllocatorCore<Policy>::validate_arena(ArenaOf& arena, std::uint32_t 
   }
   const RangeReport ranges = arena.spans.report();
   const Tally sum = tally(arena, k);
-  const Bytes used = used_of(arena, sum.count);
-  if (!arena.spans.is_slab()) {
-    const std::uint64_t kept = arena.exact ? arena.exact->count() : 0;
-    const Bytes kept_bytes = arena.exact ? arena.exact->bytes() : Bytes{};
-    if (ranges.live != sum.count + kept || ranges.used != used + kept_bytes) {
-      return "an arena's used bytes are miscounted";
-    }
+  Bytes parked_bytes{};
+  for_each_parked(arena, k, [&](const Range& range) { parked_bytes += range.size; });
+  if (ranges.live != sum.count + parked(k) || ranges.used != Bytes{sum.used} + parked_bytes) {
+    return "an arena's used bytes are miscounted";
   }
-  if (arena.spans.is_slab() && sum.count != arena.spans.count_live())
-    return "a slot is neither live nor parked";
-  if (Bytes{sum.live} > used || used > arena.reserved) return "not live <= used <= reserved";
+  if (sum.count != arena.spans.count_live()) return "a range is neither live nor parked";
+  if (sum.live > sum.used || Bytes{sum.used} > arena.reserved) return "not live <= used <= reserved";
   return nullptr;
 }
 

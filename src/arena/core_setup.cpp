@@ -117,21 +117,23 @@ Result<void> AllocatorCore<Policy>::set_up_arena(std::uint32_t k, const SizeClas
 template <class Policy>
 bool AllocatorCore<Policy>::set_up_slabs() noexcept {
   slab_of_size_.fill(kNoSlab);
-  for (std::uint32_t k = 0; k <= kMaxArenas; ++k) {
-    noted_[k].set(true);
-    long_way_[k].set(true);
-  }
-  SlabShapes slabs{};
+  for (Figure<bool>& long_way : long_way_)
+    long_way.set(true);
+  if (config_.fixed) return true;
+  has_fronts_ = true;
+  FrontShape shape{.magazines = class_count_};
   for (std::uint32_t k = 0; k < class_count_; ++k) {
     const Spans& spans = arenas_[k]->spans;
     const TrackedSlabAllocator* slab = arenas_[k]->spans.slab();
-    if (slab == nullptr) continue;
-    slabs[k] = {.records = slab->slot_records(),
-                .window_bits = slab->window_bits(),
-                .window_mask = (1U << slab->window_bits()) - 1,
-                .alignment = slab->natural_alignment().value,
-                .windows = &spans.addresses()};
-    magazines_ = k + 1;
+    if (slab == nullptr) {
+      kept_of_[k] = static_cast<std::uint8_t>(shape.kept++);
+      continue;
+    }
+    shape.slabs[k] = {.records = slab->slot_records(),
+                      .window_bits = slab->window_bits(),
+                      .window_mask = (1U << slab->window_bits()) - 1,
+                      .alignment = slab->natural_alignment().value,
+                      .windows = &spans.addresses()};
     update_ways(k);
   }
   // A step's sizes are all one slab's, or none's.
@@ -139,14 +141,13 @@ bool AllocatorCore<Policy>::set_up_slabs() noexcept {
     const Bytes least{(std::uint64_t{step} << kSmallStepBits) + 1};
     const Bytes most{(std::uint64_t{step} + 1) << kSmallStepBits};
     const std::uint32_t k = index_.choose(least, {});
-    if (k == index_.choose(most, {}) && k < class_count_ && slabs[k].alignment != 0) {
+    if (k == index_.choose(most, {}) && k < class_count_ && has_magazine(k)) {
       slab_of_size_[step] = static_cast<std::uint8_t>(k);
     }
   }
-  if (magazines_ == 0) return true;
-  return fronts_.open(magazines_, slabs, {this, [](void* core, Front& front) noexcept {
-                                            static_cast<AllocatorCore*>(core)->empty_front(front);
-                                          }});
+  return fronts_.open(shape, {this, [](void* core, Front& front) noexcept {
+                                static_cast<AllocatorCore*>(core)->empty_front(front);
+                              }});
 }
 
 template <class Policy>
@@ -164,7 +165,6 @@ void AllocatorCore<Policy>::report_leaks() noexcept {
   for_each_arena([&](ArenaOf& arena, std::uint32_t k) {
     if (tally(arena, k).count == 0) return;
     arena.spans.for_each([&](const Range& range, Bytes requested) {
-      if (requested == Bytes{}) return;  // kept, nobody's
       const AllocationInfo info = info_of(arena, k, range, requested);
       ++leaks;
       common.observer({.kind = EventKind::leak,

@@ -18,19 +18,10 @@
 #include "vaspace/base/units.hpp"
 #include "vaspace/range/slab_allocator.hpp"
 
+#include "arena/figure.hpp"
+#include "arena/kept_ranges.hpp"
+
 namespace vaspace {
-
-// Written by who has the front in hand, read by anybody: relaxed, because a reader takes it for a figure.
-template <class T>
-class Figure {
- public:
-  void set(T value) noexcept { value_.store(value, std::memory_order_relaxed); }
-  void add(T n) noexcept { set(get() + n); }
-  [[nodiscard]] T get() const noexcept { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<T> value_{0};
-};
 
 // What the way without a lock needs to know of a slab arena. The tables grow, but stay where they are.
 struct SlabShape {
@@ -90,27 +81,33 @@ struct alignas(64) Magazine {
 struct alignas(64) Front {
   std::atomic<std::uint32_t> in_hand{0};  // by its thread
   std::atomic<std::uint32_t> paused{0};
-  std::uint32_t magazine_count = 0;
-  std::uint8_t taker = 0;  // by which slabs know the front among several; 0: there is only this one
+  std::uint32_t magazine_count = 0;  // by arena; those of object arenas are not used
+  std::uint32_t kept_count = 0;      // one per object arena
+  std::uint8_t taker = 0;            // by which slabs know the front among several; 0: there is only this one
   // trace() when collect last looked, and when the front was last emptied. Guarded by Fronts' mutex.
   std::uint64_t seen_at = 0;
   std::uint64_t emptied_at = 0;
 
-  [[nodiscard]] Magazine* magazines() noexcept { return reinterpret_cast<Magazine*>(this + 1); }
-  [[nodiscard]] const Magazine* magazines() const noexcept {
-    return reinterpret_cast<const Magazine*>(this + 1);
+  [[nodiscard]] Magazine& magazine(std::uint32_t arena) const noexcept { return magazines()[arena]; }
+  [[nodiscard]] KeptRanges& kept(std::uint32_t number) const noexcept { return kept_ranges()[number]; }
+  [[nodiscard]] Magazine* magazines() const noexcept {
+    return reinterpret_cast<Magazine*>(const_cast<Front*>(this) + 1);
+  }
+  [[nodiscard]] KeptRanges* kept_ranges() const noexcept {
+    return reinterpret_cast<KeptRanges*>(magazines() + magazine_count);
   }
   // Looks different after nearly every sequence of calls that went through the front: who finds it as it was
   // takes the thread for idle, and is wrong now and then, at the price of a refill.
   [[nodiscard]] std::uint64_t trace() const noexcept {
     std::uint64_t mix = 0;
     for (std::uint32_t k = 0; k < magazine_count; ++k)
-      mix = mix * 31 + magazines()[k].live.get() + (std::uint64_t{magazines()[k].count.get()} << 48U);
+      mix = mix * 31 + magazine(k).live.get() + (std::uint64_t{magazine(k).count.get()} << 48U);
+    for (std::uint32_t i = 0; i < kept_count; ++i)
+      mix = mix * 31 + kept(i).live_bytes.get() + (std::uint64_t{kept(i).count()} << 48U);
     return mix;
   }
-  [[nodiscard]] Magazine& magazine(std::uint32_t arena) noexcept { return magazines()[arena]; }
 };
-static_assert(alignof(Magazine) <= alignof(Front));
-static_assert(sizeof(Front) % alignof(Magazine) == 0);
+static_assert(alignof(Magazine) <= alignof(Front) && sizeof(Front) % alignof(Magazine) == 0);
+static_assert(sizeof(Magazine) % alignof(KeptRanges) == 0);
 
 }  // namespace vaspace

@@ -7,29 +7,32 @@ namespace vaspace {
 
 namespace {
 
-std::size_t bytes_of(std::uint32_t magazines) noexcept {
-  return sizeof(Front) + sizeof(Magazine) * magazines;
+std::size_t bytes_of(std::uint32_t magazines, std::uint32_t kept) noexcept {
+  return sizeof(Front) + sizeof(Magazine) * magazines + sizeof(KeptRanges) * kept;
 }
 
 }  // namespace
 
-Front* make_front(const HostAllocator& host, std::uint32_t magazines, const SlabShapes& slabs) noexcept {
-  void* memory = host.allocate(host.user, bytes_of(magazines), alignof(Front));
+Front* make_front(const HostAllocator& host, const FrontShape& shape) noexcept {
+  void* memory = host.allocate(host.user, bytes_of(shape.magazines, shape.kept), alignof(Front));
   if (memory == nullptr) return nullptr;
   auto* front = ::new (memory) Front;
-  front->magazine_count = magazines;
-  for (std::uint32_t k = 0; k < magazines; ++k) {
+  front->magazine_count = shape.magazines;
+  front->kept_count = shape.kept;
+  for (std::uint32_t k = 0; k < shape.magazines; ++k) {
     auto* magazine = ::new (static_cast<void*>(front->magazines() + k)) Magazine;
-    magazine->slab = slabs[k];
-    if (slabs[k].alignment != 0)
-      magazine->capacity = Magazine::capacity_for(Bytes{slabs[k].records.slot_size});
+    magazine->slab = shape.slabs[k];
+    if (magazine->slab.alignment == 0) continue;
+    magazine->capacity = Magazine::capacity_for(Bytes{magazine->slab.records.slot_size});
   }
+  for (std::uint32_t i = 0; i < shape.kept; ++i)
+    ::new (static_cast<void*>(front->kept_ranges() + i)) KeptRanges;
   return front;
 }
 
 void destroy_front(const HostAllocator& host, Front* front) noexcept {
   if (front == nullptr) return;
-  host.deallocate(host.user, front, bytes_of(front->magazine_count), alignof(Front));
+  host.deallocate(host.user, front, bytes_of(front->magazine_count, front->kept_count), alignof(Front));
 }
 
 Fronts<ThreadSafe>::~Fronts() {
@@ -38,26 +41,25 @@ Fronts<ThreadSafe>::~Fronts() {
     destroy_front(host_, front.load(std::memory_order_relaxed));
 }
 
-bool Fronts<ThreadSafe>::open(std::uint32_t magazines, const SlabShapes& slabs,
-                              const FrontOwner& owner) noexcept {
-  slabs_ = slabs;
+bool Fronts<ThreadSafe>::open(const FrontShape& shape, const FrontOwner& owner) noexcept {
+  shape_ = shape;
   owner_ = owner;
-  magazines_ = magazines;
+  open_ = true;
   ThreadSlots::add(*this);
   return true;
 }
 
 void Fronts<ThreadSafe>::close() noexcept {
-  if (magazines_ == 0) return;
+  if (!open_) return;
   ThreadSlots::remove(*this);
-  magazines_ = 0;
+  open_ = false;
 }
 
 void Fronts<ThreadSafe>::join() noexcept {
-  if (magazines_ == 0) return;
+  if (!open_) return;
   const std::uint32_t number = ThreadSlots::join();
   if (number == 0 || table_[number].load(std::memory_order_relaxed) != nullptr) return;
-  Front* front = make_front(host_, magazines_, slabs_);
+  Front* front = make_front(host_, shape_);
   if (front == nullptr) return;
   front->taker = static_cast<std::uint8_t>(number);
   const std::scoped_lock lock(mutex_);

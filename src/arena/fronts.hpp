@@ -24,12 +24,15 @@
 
 namespace vaspace {
 
-// By arena; those that are no slabs have none.
-using SlabShapes = std::array<SlabShape, kMaxArenas>;
+// What all fronts of an allocator look like.
+struct FrontShape {
+  std::uint32_t magazines = 0;  // by arena
+  std::uint32_t kept = 0;       // object arenas
+  std::array<SlabShape, kMaxArenas> slabs{};
+};
 
-// A front with so many magazines, or null: no host memory.
-[[nodiscard]] Front* make_front(const HostAllocator& host, std::uint32_t magazines,
-                                const SlabShapes& slabs) noexcept;
+// Null: no host memory.
+[[nodiscard]] Front* make_front(const HostAllocator& host, const FrontShape& shape) noexcept;
 void destroy_front(const HostAllocator& host, Front* front) noexcept;
 
 // What a front's end needs to be told: its slots go back to their arenas.
@@ -68,8 +71,8 @@ class Fronts<SingleThreaded> {
   ~Fronts() { destroy_front(host_, front_); }
 
   // False: no host memory.
-  [[nodiscard]] bool open(std::uint32_t magazines, const SlabShapes& slabs, const FrontOwner&) noexcept {
-    front_ = make_front(host_, magazines, slabs);
+  [[nodiscard]] bool open(const FrontShape& shape, const FrontOwner&) noexcept {
+    front_ = make_front(host_, shape);
     return front_ != nullptr;
   }
   void close() noexcept {}
@@ -110,7 +113,7 @@ class Fronts<ThreadSafe> final : public ThreadSlots::Listener {
   Fronts& operator=(const Fronts&) = delete;
   ~Fronts();
 
-  [[nodiscard]] bool open(std::uint32_t magazines, const SlabShapes& slabs, const FrontOwner& owner) noexcept;
+  [[nodiscard]] bool open(const FrontShape& shape, const FrontOwner& owner) noexcept;
   // No thread's end is heard of any more.
   void close() noexcept;
 
@@ -185,8 +188,8 @@ class Fronts<ThreadSafe> final : public ThreadSlots::Listener {
   HostAllocator host_;
   AsymmetricFence fence_;
   FrontOwner owner_{};
-  std::uint32_t magazines_ = 0;
-  SlabShapes slabs_{};
+  FrontShape shape_{};
+  bool open_ = false;
   // One above the highest number that has a front.
   std::atomic<std::uint32_t> made_{0};
   // By a thread's number. A front outlives its thread: the next with that number takes it over.

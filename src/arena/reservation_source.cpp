@@ -18,8 +18,8 @@ Result<void> ReservationSource::create() noexcept {
   largest_block_ = Bytes{std::bit_floor(most.value)};
   if (largest_block_ < kCut) return fail(ErrorCode::invalid_configuration);
   next_block_ = std::min(kFirstBlock, largest_block_);
-  auto blocks =
-      Spans::create({.granule = Alignment{kCut}, .largest_span = largest_block_, .host = config_.host});
+  auto blocks = Spans::create(
+      {.granule = Alignment{kCut}, .largest_span = largest_block_, .records = false, .host = config_.host});
   if (!blocks) return fail(blocks.error());
   blocks_.emplace(std::move(*blocks));
   return {};

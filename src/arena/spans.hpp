@@ -12,6 +12,8 @@
 #include "vaspace/range/object_allocator.hpp"
 #include "vaspace/range/slab_allocator.hpp"
 
+#include "arena/object_records.hpp"
+
 namespace vaspace {
 
 struct SpansConfig {
@@ -20,6 +22,7 @@ struct SpansConfig {
   Alignment granule{256};
   Bytes largest_span{};
   bool index_addresses = false;
+  bool records = true;  // of object strategy: keep what makes ranges somebody's without the lock
   std::uint32_t identity = 0;
   HostAllocator host{};
 };
@@ -43,6 +46,7 @@ class Spans {
                                              .host = config.host});
       if (!object) return fail(object.error());
       spans.object_.emplace(std::move(*object));
+      if (config.records) spans.records_.emplace(config.host, config.identity, config.granule.log2());
     }
     spans.window_mask_ = spans.window().value - 1;
     spans.window_bits_ = static_cast<unsigned>(std::bit_width(spans.window_mask_));
@@ -52,62 +56,72 @@ class Spans {
   [[nodiscard]] bool is_slab() const noexcept { return slab_.has_value(); }
   [[nodiscard]] Bytes window() const noexcept { return slab_ ? slab_->window() : object_->window(); }
 
-  // Placed for a request: live at once in an object strategy, parked in a slab, whose id comes with
-  // activate().
-  // `taker`: for whom, where slots are handed out to several; else 0.
+  // Placed for a request, and nobody's: activate() makes it live, untake() takes it back. Its id has no
+  // generation yet. `taker`: for whom, where slots are handed out to several; else 0.
   [[nodiscard]] Result<Range> take(RangeRequest request, std::uint8_t taker = 0) noexcept {
-    if (!slab_) return object_->allocate(request);
+    if (!slab_) return placed(object_->allocate(request));
     if (std::uint32_t slot = 0; taker != 0 && slab_->is_plain(request)) {
       if (slab_->take(&slot, 1, taker, true) == 0) return fail(ErrorCode::out_of_space);
-      return range_of_slot(slot);
+      return range_at(slot);
     }
     const Result<std::uint32_t> slot = slab_->take(request);
     if (!slot) return fail(slot.error());
-    return range_of_slot(*slot);
+    return range_at(*slot);
   }
-  // As it was before take().
+  // All of an empty window; of object strategy only.
+  [[nodiscard]] Result<Range> take_window(std::uint32_t window, Bytes requested) noexcept {
+    return placed(object_->take_span(begin_of(window), requested));
+  }
   void untake(const Range& range) noexcept {
     if (slab_) {
       slab_->give(range.id.index);
     } else {
-      (void)object_->release(range.id);
+      (void)object_->release(object_->id_at(range.id.index));
     }
   }
-  [[nodiscard]] RangeId activate(const Range& range, Bytes requested) noexcept {
-    return slab_ ? slab_->activate(range.id.index, requested) : range.id;
+
+  // Thread-safe, as what they call is (SlotRecords, ObjectRecords).
+  [[nodiscard]] RangeId activate(std::uint32_t index, Bytes requested) noexcept {
+    return slab_ ? slab_->activate(index, requested) : make_id(index, records_->activate(index, requested));
   }
-  // Of a slot, parked or live.
-  [[nodiscard]] Range range_of_slot(std::uint32_t slot) const noexcept {
-    return {slab_->offset_of(slot), slab_->slot_size(), {slot, 0}};
+  template <bool kShared>
+  [[nodiscard]] Bytes park(RangeId id) noexcept {
+    if (!slab_) return records_->template park<kShared>(id.index, id.generation);
+    return Bytes{slab_->slot_records().template park<kShared>(id.index, id.generation)};
   }
+  [[nodiscard]] ErrorCode why_not(RangeId id) const noexcept {
+    return slab_ ? slab_->why_not(id).value().code : records_->why_not(id.index, id.generation);
+  }
+  // Of a range that is placed.
+  [[nodiscard]] Range range_at(std::uint32_t index) const noexcept {
+    if (slab_) return {slab_->offset_of(index), slab_->slot_size(), {index, 0}};
+    return {records_->offset_of(index), records_->size_of(index), {index, 0}};
+  }
+  // Whether there ever was such a slot or node. Any number may be asked for.
+  [[nodiscard]] bool knows(RangeId id) const noexcept {
+    return slab_ ? slab_->slot_records().knows(id.index) : records_->is_placed(id.index);
+  }
+  // Any number may be asked for.
+  [[nodiscard]] bool is_at(std::uint32_t index, Address address) const noexcept {
+    if (!slab_ && !records_->is_placed(index)) return false;
+    const Offset offset = slab_ ? slab_->offset_of(index) : records_->offset_of(index);
+    return window_of(offset) < addresses_.view().size() && address_of(offset) == address;
+  }
+
   [[nodiscard]] TrackedSlabAllocator* slab() noexcept { return slab_ ? &*slab_ : nullptr; }
   [[nodiscard]] const PublishedArray<Address>& addresses() const noexcept { return addresses_; }
-  // All of an empty window; of object strategy only.
-  [[nodiscard]] Result<Range> take_window(std::uint32_t window, Bytes requested) noexcept {
-    return object_->take_span(begin_of(window), requested);
-  }
-  // The live range is nobody's from now on, until untake(): what was asked for of it, or 0, as it is not
-  // live.
-  [[nodiscard]] Bytes retire(RangeId id) noexcept {
-    if (!slab_) return object_->requested(id);
-    return Bytes{slab_->slot_records().park<true>(id.index, id.generation)};
-  }
-  // Of object strategy, as ObjectAllocator::reissue; the id is live.
-  [[nodiscard]] RangeId reissue(RangeId id, Bytes requested) noexcept {
-    return object_->reissue(id, requested).value_or(RangeId{});
-  }
-  [[nodiscard]] Bytes granule() const noexcept { return object_->granule(); }
-  [[nodiscard]] std::uint64_t granules(Bytes size) const noexcept {
-    return (size.value - 1) / object_->granule().value + 1;
-  }
-  [[nodiscard]] Result<Freed> release(RangeId id) noexcept {
-    return slab_ ? slab_->release(id) : object_->release(id);
-  }
-  [[nodiscard]] Result<Range> find(RangeId id) const noexcept {
-    return slab_ ? slab_->find(id) : object_->find(id);
-  }
+  // Of object strategy.
+  [[nodiscard]] std::uint64_t granules(Bytes size) const noexcept { return records_->granules(size); }
+  [[nodiscard]] Result<Freed> release(RangeId id) noexcept { return object_->release(id); }
   [[nodiscard]] Result<Range> find_at(Offset offset) noexcept {
-    return slab_ ? slab_->find_at(offset) : object_->find_at(offset);
+    if (slab_) return slab_->find_at(offset);
+    Result<Range> range = object_->find_around(offset);
+    if (!range) return range;
+    const ObjectRecords::Seen seen = records_->see(range->id.index);
+    if (seen.requested == Bytes{}) return fail(ErrorCode::unknown_address);
+    if (range->offset != offset) return fail(ErrorCode::interior_address);
+    range->id.generation = seen.generation;
+    return range;
   }
   [[nodiscard]] std::uint64_t count_live() const noexcept {
     std::uint64_t live = 0;
@@ -115,7 +129,7 @@ class Spans {
     return live;
   }
   [[nodiscard]] Bytes requested(RangeId id) const noexcept {
-    return slab_ ? slab_->requested(id) : object_->requested(id);
+    return slab_ ? slab_->requested(id) : records_->see(id.index).requested;
   }
   [[nodiscard]] bool can_allocate(RangeRequest request) const noexcept {
     return slab_ ? slab_->can_allocate(request) : object_->can_allocate(request);
@@ -129,7 +143,11 @@ class Spans {
     if (slab_) {
       slab_->for_each(visit);
     } else {
-      object_->for_each(visit);
+      object_->for_each([&](Range range, Bytes) {
+        const ObjectRecords::Seen seen = records_->see(range.id.index);
+        range.id.generation = seen.generation;
+        if (seen.requested != Bytes{}) visit(range, seen.requested);
+      });
     }
   }
 
@@ -171,8 +189,16 @@ class Spans {
  private:
   explicit Spans(const HostAllocator& host) noexcept : addresses_(host) {}
 
+  [[nodiscard]] Result<Range> placed(Result<Range> range) noexcept {
+    if (!range || !records_) return range;
+    if (records_->place(range->id.index, range->offset, range->size)) return range;
+    (void)object_->release(range->id);
+    return fail(ErrorCode::out_of_host_memory);
+  }
+
   std::optional<TrackedSlabAllocator> slab_;
   std::optional<ObjectAllocator> object_;
+  std::optional<ObjectRecords> records_;
   std::uint64_t window_mask_ = 0;
   unsigned window_bits_ = 0;
   PublishedArray<Address> addresses_;  // by window

@@ -314,18 +314,6 @@ auto BasicObjectAllocator<Probe>::try_extend(RangeId id, Bytes size) noexcept ->
 }
 
 template <class Probe>
-auto BasicObjectAllocator<Probe>::reissue(RangeId id, Bytes requested) noexcept -> Result<RangeId> {
-  if (!names_live(id)) [[unlikely]]
-    return fail(why_not_live(id));
-  Node& node = pool_[id.index];
-  const std::uint64_t size = std::uint64_t{node.size} << granule_bits_;
-  if (requested.value > size || size - requested.value > Node::kMaxSlack) [[unlikely]]
-    return fail(ErrorCode::invalid_size);
-  node.state = static_cast<std::uint32_t>(size - requested.value);
-  return id_of(id.index, ++node.generation);
-}
-
-template <class Probe>
 auto BasicObjectAllocator<Probe>::shrink(RangeId id, Bytes size) noexcept -> Result<Range> {
   if (!names_live(id)) return fail(why_not_live(id));
   const Index node = id.index;

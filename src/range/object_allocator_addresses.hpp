@@ -44,15 +44,21 @@ void BasicObjectAllocator<Probe>::build_address_index() noexcept {
 }
 
 template <class Probe>
-auto BasicObjectAllocator<Probe>::find_at(Offset offset) noexcept -> Result<Range> {
+auto BasicObjectAllocator<Probe>::find_around(Offset offset) noexcept -> Result<Range> {
   if (!address_indexed_) build_address_index();
   const std::uint64_t granule_at = offset.value >> granule_bits_;
   if (granule_at >> address_bits_ != 0) return fail(ErrorCode::unknown_address);
   const AddressView view(*this);
   const Index node = RadixTree<AddressView>::at_or_before(view, address_root_, granule_at << view.shift);
   if (node == 0 || offset >= range_of(node).end()) return fail(ErrorCode::unknown_address);
-  if (offset != range_of(node).offset) return fail(ErrorCode::interior_address);
   return range_of(node);
+}
+
+template <class Probe>
+auto BasicObjectAllocator<Probe>::find_at(Offset offset) noexcept -> Result<Range> {
+  const Result<Range> around = find_around(offset);
+  if (around && offset != around->offset) return fail(ErrorCode::interior_address);
+  return around;
 }
 
 template <class Probe>

@@ -81,7 +81,6 @@ Result<void> BasicSlabAllocator<Record>::free_rare(RangeId id) noexcept {
   return {};
 }
 
-// `slot` is free.
 template <class Record>
 void BasicSlabAllocator<Record>::take_at(std::uint32_t slot) noexcept {
   if (slot == lowest_) {
@@ -118,7 +117,6 @@ Result<std::uint32_t> BasicSlabAllocator<Record>::take(RangeRequest request) noe
   return slot;
 }
 
-// The lowest free slot that is not below `slot`.
 template <class Record>
 std::uint32_t BasicSlabAllocator<Record>::next_free(std::uint64_t slot) const noexcept {
   if (slot <= lowest_ && lowest_ != kNone) return lowest_;

@@ -75,13 +75,15 @@ PageTable::Touch PageTable::touch(Offset begin, Bytes size) noexcept {
   return ready ? Touch::ready : Touch::commit;
 }
 
-bool PageTable::touch_bound(Offset begin, Bytes size) noexcept {
-  const std::uint32_t first = page_of(begin);
-  const std::uint32_t last = last_page(begin, size);
-  for (std::uint32_t index = first; index <= last; ++index) {
+bool PageTable::is_bound(Offset begin, Bytes size) const noexcept {
+  for (std::uint32_t index = page_of(begin), last = last_page(begin, size); index <= last; ++index) {
     if (chunks_[index >> chunk_bits_] == nullptr || page(index).state != kBound) return false;
   }
-  return touch(begin, size) == Touch::ready;
+  return true;
+}
+
+bool PageTable::touch_bound(Offset begin, Bytes size) noexcept {
+  return is_bound(begin, size) && touch(begin, size) == Touch::ready;
 }
 
 void PageTable::enqueue(std::uint32_t index) noexcept {

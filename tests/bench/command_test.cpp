@@ -59,10 +59,13 @@ std::set<std::string> values(const Json& rows, const std::string& workload, cons
 using Words = std::set<std::string>;
 
 void expect_results(const Json& rows) {
-  expect_fields(rows, {"live", "threads", "ns_median", "ns_min", "ns_max", "ns_p99", "ratio_to_limit"});
+  expect_fields(rows, {"live", "threads", "ns_median", "ns_min", "ns_max", "ns_p99", "ns_p999", "ns_worst",
+                       "ratio_to_limit"});
   for (const Json& row : rows) {
     EXPECT_LE(row["ns_min"], row["ns_median"]) << row.dump();
     EXPECT_LE(row["ns_median"], row["ns_max"]) << row.dump();
+    EXPECT_LE(row["ns_p99"], row["ns_p999"]) << row.dump();
+    EXPECT_LE(row["ns_p999"], row["ns_worst"]) << row.dump();
     EXPECT_TRUE(row["policy"] == "single" || row["policy"] == "threaded") << row.dump();
     EXPECT_EQ(row["refused"], 0) << row.dump();
   }
@@ -73,6 +76,8 @@ void expect_results(const Json& rows) {
   EXPECT_EQ(values(rows, "W4", "unit"), Words{"op"});
   EXPECT_EQ(values(rows, "W5", "unit"), (Words{"op", "allocate", "free"}));
   EXPECT_EQ(values(rows, "W5", "mode"), (Words{"256", "mixed"}));
+  EXPECT_EQ(values(rows, "W5_first", "unit"), (Words{"allocate", "free"}));
+  EXPECT_EQ(values(rows, "W5_first", "mode"), (Words{"256", "mixed"}));
   EXPECT_EQ(values(rows, "W6_shared", "threads"), (Words{"1", "2"}));
   EXPECT_EQ(values(rows, "W6_cross", "threads"), Words{"2"});
   EXPECT_EQ(values(rows, "W8", "mode"), (Words{"mixed", "same"}));

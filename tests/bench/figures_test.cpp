@@ -39,9 +39,22 @@ TEST(Figures, P99IsOverAllBatches) {
   EXPECT_DOUBLE_EQ(timing_of({round(samples)}).p99, 400);
 }
 
+TEST(Figures, TheTailEndsWithTheWorst) {
+  std::vector<std::uint64_t> samples(2000, 10);
+  samples[3] = 900;
+  samples[5] = 800;
+  samples[7] = 700;
+  const Timing timing = timing_of({round(samples)});
+  EXPECT_DOUBLE_EQ(timing.p99, 10);
+  EXPECT_DOUBLE_EQ(timing.p999, 700);  // 1,998 of 2,000 do not pass it
+  EXPECT_DOUBLE_EQ(timing.worst, 900);
+  EXPECT_DOUBLE_EQ(timing_of({round({1, 2, 3})}).p999, 3);
+}
+
 TEST(Figures, OfNothingAreZero) {
   EXPECT_EQ(median_of({}), 0);
   EXPECT_EQ(timing_of({}).median, 0);
+  EXPECT_EQ(timing_of({}).p999, 0);
   EXPECT_EQ(round_of({}).median, 0);
 }
 

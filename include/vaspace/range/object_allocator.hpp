@@ -92,15 +92,17 @@ class BasicObjectAllocator {
   // out_of_host_memory.
   [[nodiscard]] Result<Range> shrink(RangeId id, Bytes size) noexcept;
 
-  // The same range under a new id, for a request of `requested` bytes; the old id is stale. 0: nobody's,
-  // until the next reissue, and live all the same. Errors: as release; invalid_size (above the range).
-  [[nodiscard]] Result<RangeId> reissue(RangeId id, Bytes requested) noexcept;
-
   // Errors as release.
   [[nodiscard]] Result<Range> find(RangeId id) const noexcept;
   // The live range that begins at `offset`. Errors: interior_address, unknown_address. O(key bits); the first
   // call builds an index over all live ranges, in place, and from then on every operation keeps it.
   [[nodiscard]] Result<Range> find_at(Offset offset) noexcept;
+  // The live range that `offset` lies in. Errors: unknown_address. Cost: as find_at.
+  [[nodiscard]] Result<Range> find_around(Offset offset) noexcept;
+  // The id of a live range, for who keeps no more than its index.
+  [[nodiscard]] RangeId id_at(std::uint32_t index) const noexcept {
+    return id_of(index, pool_[index].generation);
+  }
   // What was asked for, of a live range.
   [[nodiscard]] Bytes requested(RangeId id) const noexcept;
 

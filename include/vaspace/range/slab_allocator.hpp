@@ -76,6 +76,11 @@ struct SlotRecords {
   std::uint64_t slot_size = 0;
   std::uint32_t tag = 0;
 
+  // Whether there is, or was, such a slot.
+  [[nodiscard]] bool knows(std::uint32_t slot) const noexcept {
+    const auto all = chunks->view();
+    return slot >> kChunkBits < all.size() && all[slot >> kChunkBits] != nullptr;
+  }
   // The parked slot, which is the caller's, is live from now on; its generation.
   [[nodiscard]] std::uint32_t activate(std::uint32_t slot, Bytes requested) const noexcept {
     const std::atomic_ref<Word> record(chunks->view()[slot >> kChunkBits][slot & kChunkMask]);
@@ -226,6 +231,10 @@ class BasicSlabAllocator {
     count_taken_slot(slot);
     return slot;
   }
+  // The lowest free slot that is not below `slot`, or kNone.
+  [[nodiscard]] std::uint32_t next_free(std::uint64_t slot) const noexcept;
+  // This free slot, parked.
+  void take_at(std::uint32_t slot) noexcept;
   // A parked slot is free again.
   void give(std::uint32_t slot) noexcept {
     if (lowest_ == kNone && slot < floor_) [[likely]] {
@@ -368,10 +377,8 @@ class BasicSlabAllocator {
   void give_next(std::uint32_t slot) noexcept;
   [[nodiscard]] Result<Range> allocate_rare(RangeRequest request) noexcept;
   [[nodiscard]] Result<void> free_rare(RangeId id) noexcept;
-  void take_at(std::uint32_t slot) noexcept;
   [[nodiscard]] Result<std::uint32_t> find_slot(RangeRequest request) const noexcept;
   [[nodiscard]] std::uint32_t count_taken(std::uint32_t span) const noexcept;
-  [[nodiscard]] std::uint32_t next_free(std::uint64_t slot) const noexcept;
   [[nodiscard]] bool make_records(std::uint64_t first, std::uint64_t end) noexcept;
   void release_records() noexcept;
 

@@ -85,7 +85,8 @@ class PageTable {
   // Why the last bind failed that someone waited for.
   [[nodiscard]] Error last_error() const noexcept { return last_error_; }
 
-  // Pages of the range that are not bound.
+  [[nodiscard]] bool is_bound(Offset begin, Bytes size) const noexcept;
+  // Pages of the range that are not bound; it has been touched.
   [[nodiscard]] std::uint64_t missing(Offset begin, Bytes size) const noexcept;
 
   // Up to `most` empty pages are now `unbinding` and in `batch`; the longest empty first.
