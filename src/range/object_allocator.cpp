@@ -30,7 +30,7 @@ auto BasicObjectAllocator<Probe>::create(const ObjectConfig& config) noexcept
     return fail(ErrorCode::invalid_configuration);
   }
   BasicObjectAllocator allocator(checked, checked.identity);
-  if (!allocator.spans_.reserve(1) || !allocator.holes_.create()) return fail(ErrorCode::out_of_host_memory);
+  if (!allocator.spans_.reserve(1)) return fail(ErrorCode::out_of_host_memory);
   if (checked.identity == 0) {
     allocator.pool_ = Pool(checked.host, identity_of(allocator.spans_.data()));
   }

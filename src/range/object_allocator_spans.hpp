@@ -19,7 +19,8 @@ auto BasicObjectAllocator<Probe>::add_span(Bytes capacity) noexcept -> Result<Of
   const std::uint64_t begin = std::uint64_t{at} << window_bits_;
   if (begin + granules >= kMaxGranules) return fail(ErrorCode::too_large);
   if (at == spans_.size() && !spans_.reserve_more(1)) return fail(ErrorCode::out_of_host_memory);
-  if (!pool_.prepare(1)) return fail(ErrorCode::out_of_host_memory);
+  // The first span brings the bins: an arena that nobody uses has none.
+  if (!holes_.create() || !pool_.prepare(1)) return fail(ErrorCode::out_of_host_memory);
   if (at == spans_.size()) spans_.push_back_reserved(Span{});
   if (const auto bits = static_cast<unsigned>(std::bit_width(begin + granules - 1)); bits > address_bits_) {
     address_bits_ = bits;

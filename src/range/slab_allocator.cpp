@@ -140,7 +140,7 @@ std::uint32_t BasicSlabAllocator<Record>::take(std::uint32_t* slots,
 template <class Record>
 std::uint32_t BasicSlabAllocator<Record>::take(std::uint32_t* slots, std::uint32_t most, std::uint8_t taker,
                                                bool steal) noexcept requires kTracked {
-  if (lowest_ != kNone) free_.set(std::exchange(lowest_, kNone));
+  if (lowest_ != kNone) give_next(std::exchange(lowest_, kNone));
   std::uint32_t count = 0;
   std::uint32_t others = kNone;  // the first word that is another's
   std::uint32_t foreign = 0;

@@ -10,6 +10,7 @@
 
 #include "vaspace/arena/arena_allocator.hpp"
 #include "vaspace/device/address_backend.hpp"
+#include "vaspace/range/slab_allocator.hpp"
 
 #include "support/host.hpp"
 
@@ -204,6 +205,43 @@ TEST(Fronts, R6_ParkedSlotsAreNobodys) {
   EXPECT_EQ(arenas.try_free(elsewhere).error().code, ErrorCode::unknown_handle);
   EXPECT_TRUE(arenas.try_free(*again));
   others.free(*theirs);
+}
+
+// R6: of two threads that free the same at the same moment, one does.
+TEST(Fronts, R6_OneOfTwoParksTheSlot) {
+  constexpr int kRounds = 200'000;
+  auto slab = std::move(*TrackedSlabAllocator::create({.slot_size = 256_B, .capacity = 64_KiB}));
+  const SlotRecords records = slab.slot_records();
+  const std::uint32_t slot = slab.take();
+  RangeId id{};
+  std::atomic<int> round{0}, arrived{0}, parked{0};
+  int wrong = 0;
+  const auto race = [&](int now) {
+    ++arrived;
+    while (arrived < 2 * now) {
+    }
+    if (records.park<true>(id.index, id.generation) != 0) ++parked;
+  };
+  std::thread other([&] {
+    for (int i = 1; i <= kRounds; ++i) {
+      while (round != i) {
+      }
+      race(i);
+      ++arrived;
+    }
+  });
+  for (int i = 1; i <= kRounds; ++i) {
+    id = slab.activate(slot, 1_B);
+    arrived = 2 * (i - 1);
+    parked = 0;
+    round = i;
+    race(i);
+    while (arrived != 2 * i + 1) {
+    }
+    if (parked != 1) ++wrong;
+  }
+  other.join();
+  EXPECT_EQ(wrong, 0);
 }
 
 // More threads at once than there are fronts.

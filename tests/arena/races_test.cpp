@@ -60,7 +60,7 @@ TEST_P(Races, R6_T1_OneOfManyFreesOfTheSameSucceeds) {
   EXPECT_EQ(outcomes[1], rounds * (kThreads - 1));
   EXPECT_EQ(outcomes[2], 0);
   EXPECT_EQ(stage.va().live(), Bytes{});
-  EXPECT_EQ(stage.va().validate(), nullptr);
+  EXPECT_STREQ(stage.va().validate(), nullptr);
 }
 
 // Every allocation takes a reservation of its own, while another thread gives back what is empty.

@@ -132,14 +132,32 @@ TEST(Bench, AQuickRunHasEveryRow) {
   EXPECT_THAT(compared.out, HasSubstr(" 0 changed"));
 }
 
+TEST(Bench, DrawsWhatAnEarlierRunMeasured) {
+  const Folder folder;
+  const std::string file = folder.path("some.json");
+  ASSERT_EQ(
+      bench(folder, "--quick --only W3 --subject arena --json " + file + " --plot " + folder.path("now"))
+          .exit_code,
+      0);
+  const Ended ended = bench(folder, "--plot " + folder.path("a/b") + " --from " + file);
+  ASSERT_EQ(ended.exit_code, 0) << ended.err;
+  EXPECT_EQ(ended.out, folder.path("a/b/ratios.svg") + "\n");
+  EXPECT_THAT(contents_of(folder.path("a/b/ratios.svg")), HasSubstr(">arena<"));
+  EXPECT_EQ(contents_of(folder.path("a/b/ratios.svg")), contents_of(folder.path("now/ratios.svg")));
+  expect_refusal(bench(folder, "--plot " + file + "/x --from " + file), 1);
+  expect_refusal(bench(folder, "--plot " + folder.path("c") + " --from " + folder.write("bad.json", "[]")),
+                 1);
+}
+
 class BenchUsage : public ::testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(, BenchUsage,
                          ::testing::Values("extra", "--nosuch", "--json", "--json ''", "--compare",
                                            "--compare one", "--compare one two three",
                                            "--compare one two --quick", "--compare one two --json x",
                                            "--only", "--only W9", "--only W1,", "--only ''",
-                                           "--subject nobody", "--count-instructions W8",
-                                           "--count-instructions W8/mixed/0/arena",
+                                           "--subject nobody", "--from x", "--plot ''",
+                                           "--plot x --from y --quick", "--plot x --compare one two",
+                                           "--count-instructions W8", "--count-instructions W8/mixed/0/arena",
                                            "--count-instructions W8/mixed/10/arena --quick"));
 
 TEST_P(BenchUsage, IsOneLineAndExitCode2) {

@@ -6,10 +6,13 @@
 
 #include "bench/counting.hpp"
 #include "bench/metadata.hpp"
+#include "bench/offset_allocator.hpp"
 #include "bench/peers.hpp"
 #include "bench/placement.hpp"
 #include "bench/renderer.hpp"
 #include "bench/tail.hpp"
+#include "bench/tlsf.hpp"
+#include "bench/vma.hpp"
 #include "failed.hpp"
 
 namespace vaspace::tools::bench {
@@ -57,6 +60,9 @@ TEST(Measure, OnlyW8OfOneSizeHasASlab) {
   std::set<std::string> expected{"limit_lifo", "limit_bitmap", "slab",   "object",        "arena",
                                  "arena_cpu",  "default",      "oracle", "arena_standard"};
   if (have_mimalloc()) expected.insert("mimalloc");
+  if (have_offset_allocator()) expected.insert("OffsetAllocator");
+  if (have_vma()) expected.insert("vma");
+  if (have_tlsf()) expected.insert("tlsf");
   EXPECT_EQ(rows(false), expected);
   expected.erase("slab");
   EXPECT_EQ(rows(true), expected);

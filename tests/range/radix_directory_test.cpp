@@ -148,6 +148,33 @@ TEST(RadixDirectory, AShapeThatFitsKeepsTreesShallow) {
   EXPECT_FALSE(subject.wants_more);
 }
 
+// Two heaps far apart by turns: it does not move all nodes each time.
+TEST(RadixDirectory, WhatComesAndGoesDoesNotMakeItMoveEachTime) {
+  Subject subject;
+  for (std::uint64_t i = 0; i < 1000; ++i)
+    subject.insert((i * 5) << 32U);
+  subject.rehouse();
+  std::uint64_t moved = 0;
+  std::uint64_t asked = 0;
+  for (int round = 0; round < 300; ++round) {
+    const std::uint64_t far = std::uint64_t{round % 2 == 0} << 62U;
+    for (std::uint64_t i = 1; i < 30; ++i) {
+      subject.insert(far | i);
+      if (!subject.wants_more) continue;
+      ++asked;
+      const auto shape = subject.directory.better_shape(subject.nodes);
+      if (shape == subject.directory.shape()) continue;
+      moved += subject.model.size();
+      subject.rehouse(shape);
+    }
+    ASSERT_EQ(subject.compare(far), "");
+    for (std::uint64_t i = 1; i < 30; ++i)
+      subject.erase(far | i);
+  }
+  EXPECT_GT(asked, 0U);
+  EXPECT_LE(moved, 2 * asked + 1100);
+}
+
 TEST(RadixDirectory, ReplacesOnlyWhatIsAlone) {
   Subject subject;
   subject.insert(5);

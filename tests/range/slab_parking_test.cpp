@@ -123,6 +123,22 @@ TEST(SlabTakers, NeighboursGoToOneTaker) {
   }
 }
 
+// A single slot that was given back stands outside the bitmap, until somebody looks who may not have it.
+TEST(SlabTakers, TheLowestSlotStaysTheLowest) {
+  auto slab = slab_of(128);
+  std::array<std::uint32_t, 8> slots{};
+  ASSERT_EQ(slab.take(slots.data(), 8, 1, false), 8U);
+  slab.give(2);
+  std::uint32_t one = 0;
+  ASSERT_EQ(slab.take(&one, 1, 2, false), 1U);
+  EXPECT_EQ(one, 64U);
+  EXPECT_STREQ(slab.validate(), nullptr);
+  slab.give(5);
+  EXPECT_STREQ(slab.validate(), nullptr);
+  EXPECT_EQ(slab.take(), 2U);
+  EXPECT_EQ(slab.take(), 5U);
+}
+
 TEST(SlabTakers, AnothersAreTakenOnlyByStealing) {
   auto slab = slab_of(64);
   std::array<std::uint32_t, 4> mine{}, theirs{};

@@ -125,7 +125,14 @@ class StandInAllocator {
     return allocation;
   }
   void free(const Allocation& allocation) { (void)try_free(allocation); }
+  void free(AllocationId id) { (void)try_free(id); }
   void free(Address address) { (void)try_free(address); }
+  Result<void> try_free(AllocationId id) {
+    for (const auto& [address, allocation] : state_->live) {
+      if (allocation.id == id) return try_free(address);
+    }
+    return fail(ErrorCode::unknown_handle);
+  }
   Result<void> try_free(const Allocation& allocation) { return try_free(allocation.address); }
   Result<void> try_free(Address address) {
     State& s = *state_;

@@ -52,6 +52,7 @@ class HoleIndex {
 
   // False: no host memory.
   [[nodiscard]] bool create() noexcept {
+    if (!bins_.empty()) return true;
     if (!bins_.resize(size_bins::kCount)) return false;
     for (RadixDirectory& bin : bins_)
       bin.make();
@@ -131,6 +132,7 @@ class HoleIndex {
 
   [[nodiscard]] const char* validate(Pool& pool, Probe& probe) const noexcept {
     if (const char* wrong = occupied_.validate(); wrong != nullptr) return wrong;
+    if (pool.high_water() == 0) return nullptr;  // no node yet, so no hole
     for (std::uint32_t bin = 0; bin < bins_.size(); ++bin) {
       if (occupied_.test(bin) == bins_[bin].empty()) return "a bin's bit disagrees with its directory";
       if (const char* wrong = bins_[bin].validate(View(pool, probe, bin)); wrong != nullptr) return wrong;
@@ -192,13 +194,13 @@ class HoleIndex {
   // twice as many, or that they have come to lie elsewhere.
   [[gnu::noinline]] void note_crowd(Pool& pool, std::uint32_t bin) noexcept {
     Probe seldom;
-    const RadixDirectory::Shape shape = bins_[bin].fitting_shape(View(pool, seldom, bin));
+    const RadixDirectory::Shape shape = bins_[bin].better_shape(View(pool, seldom, bin));
+    if (shape == bins_[bin].shape()) return;
     std::uint32_t i = 0;
     while (i < crowd_count_ && crowds_[i].bin != bin)
       ++i;
     if (i == crowds_.size()) return;  // its turn comes when it is next put into
     if (i == crowd_count_) {
-      if (shape == bins_[bin].shape()) return;
       crowds_[crowd_count_++] = {bin, shape};
     } else if (crowds_[i].shape.last <= shape.last) {
       crowds_[i].shape = shape;

@@ -3,7 +3,7 @@
 //
 //   prefix = 01, bits = 3: paths that begin with 01 go by their next three bits
 //
-//     below 01000      01001   01010   ...   01110      01111 and above
+//     to 01000         01001   01010   ...   01110      01111 and above
 //     slot  0          1       2             6          7
 //     bitmap 1         0       1             0          1
 //     tree   7         .       18            .          27             each as in radix_tree.hpp
@@ -30,7 +30,9 @@
 
 namespace vaspace {
 
-class RadixDirectory {
+// A cache line, and none but that line is looked at where it has up to 64 slots: the rest is the slot and its
+// node.
+class alignas(64) RadixDirectory {
  public:
   using Index = std::uint32_t;
 
@@ -116,13 +118,20 @@ class RadixDirectory {
   // The shape for what it holds now. Not empty.
   template <class Nodes>
   [[nodiscard]] Shape fitting_shape(const Nodes& nodes) const noexcept {
-    const std::uint64_t low = nodes.path(first());
-    const std::uint64_t high = nodes.path(greatest(nodes));
-    const auto held = static_cast<std::uint32_t>(room_of(shape_.last) - room_);
-    const unsigned bits = std::min(static_cast<unsigned>(std::bit_width(held)), kMaxBits);
-    const unsigned skip = std::min(static_cast<unsigned>(std::countl_zero(low ^ high)), 63 - bits);
-    return {
-        .prefix = low & ~(~std::uint64_t{0} >> skip), .last = (1U << bits) - 1, .place = 64 - skip - bits};
+    return shape_with(nodes, std::min(static_cast<unsigned>(std::bit_width(held())), kMaxBits));
+  }
+  // What to do when insert() asks for another shape: the one to take on, or the present one. With room left,
+  // what it holds lies elsewhere than when it took on its shape; then it moves only after it has been asked
+  // as often as it has nodes to move, so that what comes and goes cannot make it move each time.
+  template <class Nodes>
+  [[nodiscard]] Shape better_shape(const Nodes& nodes) noexcept {
+    if (room_ < 0) return fitting_shape(nodes);
+    if (patience_ != 0) {
+      --patience_;
+      return shape_;
+    }
+    patience_ = held();
+    return shape_with(nodes, static_cast<unsigned>(std::bit_width(shape_.last)));
   }
   // The memory it lives in, of shape().bytes(); nullptr while it has one slot.
   [[nodiscard]] void* house() const noexcept {
@@ -137,6 +146,7 @@ class RadixDirectory {
     settle(shape, memory);
     while (!former.empty())
       (void)insert(nodes, former.take_first(nodes));
+    patience_ = held();
   }
 
   // nullptr, or the first sentence above that does not hold.
@@ -166,6 +176,18 @@ class RadixDirectory {
 
   [[nodiscard]] static constexpr std::int32_t room_of(std::uint32_t last) noexcept {
     return last >> (kMaxBits - 1) != 0 ? 1 << 30 : 2 * static_cast<std::int32_t>(last + 1);
+  }
+  [[nodiscard]] std::uint32_t held() const noexcept {
+    return static_cast<std::uint32_t>(room_of(shape_.last) - room_);
+  }
+  // 2^bits slots between the least and the greatest that it holds.
+  template <class Nodes>
+  [[nodiscard]] Shape shape_with(const Nodes& nodes, unsigned bits) const noexcept {
+    const std::uint64_t low = nodes.path(first());
+    const std::uint64_t high = nodes.path(greatest(nodes));
+    const unsigned skip = std::min(static_cast<unsigned>(std::countl_zero(low ^ high)), 63 - bits);
+    return {
+        .prefix = low & ~(~std::uint64_t{0} >> skip), .last = (1U << bits) - 1, .place = 64 - skip - bits};
   }
   // Words below the top; up to 64 slots need none.
   [[nodiscard]] static constexpr std::size_t words_for(std::uint32_t last) noexcept {
@@ -225,7 +247,7 @@ class RadixDirectory {
     }
     top_ |= std::uint64_t{1} << slot;
   }
-  void unmark(std::uint32_t slot) noexcept {
+  [[gnu::always_inline]] void unmark(std::uint32_t slot) noexcept {
     if (words_ != nullptr) {
       std::uint64_t& word = words_[slot >> kWordBits];
       word &= ~(std::uint64_t{1} << (slot & 63U));
@@ -284,6 +306,7 @@ class RadixDirectory {
   Shape shape_;
   Index only_ = 0;  // the slot, while there is one
   std::int32_t room_ = room_of(0);
+  std::uint32_t patience_ = 0;  // see better_shape
 };
 
 }  // namespace vaspace

@@ -1,4 +1,4 @@
-// The first digit of the order (size, offset): sizes below 512 units have a bin each, above that every power
+// The first digit of the order (size, offset): sizes below 128 units have a bin each, above that every power
 // of two is cut into 16 bins.
 //
 // Always true: bins rise with size; a bin's sizes differ only in their lowest low_bits(bin) bits.

@@ -2,16 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <fmt/format.h>
-#include <fstream>
 #include <functional>
 #include <map>
 #include <optional>
-#include <sstream>
 #include <vector>
 
+#include "bench/results_file.hpp"
 #include "failed.hpp"
 
 namespace vaspace::tools::bench {
@@ -218,11 +215,6 @@ std::string compare_rows(const List& list, const Rows& from, const Rows& to, Tal
   return text;
 }
 
-void check_schema(const std::string& file, const Json& results) {
-  if (!results.is_object() || !results.contains("schema") || results["schema"] != "vaspace.bench/1")
-    refuse(file, "no vaspace.bench/1 results");
-}
-
 }  // namespace
 
 Move move_of(Extent from, Extent to) {
@@ -244,17 +236,6 @@ std::string compare(const std::string& old_name, const Json& old_results, const 
   }
   return text + fmt::format("{} rows in both, {} changed beyond the spread of both (*)\n", tally.rows,
                             tally.changed);
-}
-
-Json read_json(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) refuse(path, fmt::format("cannot open it: {}", std::strerror(errno)));
-  std::ostringstream bytes;
-  bytes << file.rdbuf();
-  if (file.bad()) refuse(path, "cannot read it");
-  Json json = Json::parse(bytes.str(), nullptr, false);
-  if (json.is_discarded()) refuse(path, "no JSON");
-  return json;
 }
 
 }  // namespace vaspace::tools::bench

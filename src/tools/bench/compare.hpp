@@ -21,7 +21,4 @@ enum class Move : std::uint8_t { none, down, up };
 [[nodiscard]] std::string compare(const std::string& old_name, const nlohmann::json& old_results,
                                   const std::string& new_name, const nlohmann::json& new_results);
 
-// Throws Failed where it cannot be read or is no JSON.
-[[nodiscard]] nlohmann::json read_json(const std::string& path);
-
 }  // namespace vaspace::tools::bench

@@ -19,6 +19,15 @@ Extent extent_of(const std::vector<double>& numbers) {
   return {median_of(numbers), *min, *max};
 }
 
+// The smallest sample that at least 999 of 1000 do not pass; 0 of none.
+std::uint64_t p999_of(std::vector<std::uint64_t>& samples) {
+  if (samples.empty()) return 0;
+  const std::size_t rank = (samples.size() * 999 + 999) / 1000;  // the first is 1
+  const auto at = samples.begin() + static_cast<std::ptrdiff_t>(rank - 1);
+  std::nth_element(samples.begin(), at, samples.end());
+  return *at;
+}
+
 }  // namespace
 
 double median_of(std::vector<double> numbers) {
@@ -49,6 +58,8 @@ Timing timing_of(const std::vector<Round>& rounds) {
           .min = extent.min,
           .max = extent.max,
           .p99 = static_cast<double>(spread.p99) / kPicosecondsEach,
+          .p999 = static_cast<double>(p999_of(all)) / kPicosecondsEach,
+          .worst = static_cast<double>(spread.max) / kPicosecondsEach,
           .mean = spread.mean / kPicosecondsEach};
 }
 

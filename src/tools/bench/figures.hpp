@@ -16,7 +16,8 @@ struct Round {
 // Reorders the samples.
 [[nodiscard]] Round round_of(std::vector<std::uint64_t> samples);
 
-// The median of the rounds' medians, the least and greatest of them, the 99th percentile of all batches.
+// The median of the rounds' medians, the least and greatest of them; of all batches the 99th and the 99.9th
+// percentile, the greatest and the mean.
 [[nodiscard]] Timing timing_of(const std::vector<Round>& rounds);
 
 // Round by round, so that what slows the machine down for a while slows both. A limit below a nanosecond

@@ -5,21 +5,15 @@
 #include <vector>
 
 #include "bench/options.hpp"
-#include "bench/registry.hpp"
 #include "bench/results.hpp"
 
 namespace vaspace::tools::bench {
 
-// A row per subject that takes the workload. `tick` is called once per round.
+// A row per subject that takes the workload. `tick` is called once per round. Into `metadata`, where it is
+// given, goes a row per subject that keeps its books through the host allocator's hook: as the workload's
+// setup and a pass leave them.
 [[nodiscard]] std::vector<TimingRow> measure(const Workload& workload, const Options& options,
-                                             const Amount& amount, const std::function<void()>& tick);
-
-// Single operations of W5: of each the least of three passes; the rows' p99 is over operations. Two rows per
-// subject, of units allocate and free.
-[[nodiscard]] std::vector<TimingRow> measure_tail(const Workload& workload, const Options& options,
-                                                  const Amount& amount, const std::function<void()>& tick);
-
-// One pass of bench_pair, for a profiler that counts; how many pairs. Throws WrongUsage for what is no W8.
-[[nodiscard]] std::uint64_t run_to_count(const std::vector<std::string>& what);
+                                             const Amount& amount, const std::function<void()>& tick,
+                                             std::vector<MetadataRow>* metadata = nullptr);
 
 }  // namespace vaspace::tools::bench

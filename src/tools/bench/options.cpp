@@ -4,17 +4,15 @@
 #include <array>
 #include <fmt/format.h>
 
+#include "bench/registry.hpp"
 #include "failed.hpp"
 
 namespace vaspace::tools::bench {
 
 namespace {
 
-constexpr std::array<std::string_view, 10> kTables{"W1", "W2", "W3", "W4",       "W5",
-                                                   "W6", "W7", "W8", "metadata", "size_classes"};
-constexpr std::array<std::string_view, 10> kSubjects{
-    "limit_lifo", "limit_bitmap", "oracle",          "slab",    "object", "arena",
-    "arena_cpu",  "default",      "OffsetAllocator", "mimalloc"};
+constexpr std::array<std::string_view, 11> kTables{"W1", "W2", "W3",       "W4",           "W5",   "W6",
+                                                   "W7", "W8", "metadata", "size_classes", "scale"};
 
 std::vector<std::string> words_of(const std::string& text, char between) {
   std::vector<std::string> words(1);
@@ -40,6 +38,13 @@ std::vector<std::string> known_words(const char* option, const std::optional<std
   return words;
 }
 
+std::vector<std::string_view> names_of_subjects() {
+  std::vector<std::string_view> names;
+  for (const Subject& subject : single_subjects())
+    names.emplace_back(subject.name);
+  return names;
+}
+
 bool contains(const std::vector<std::string>& words, const std::string& word) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
@@ -47,7 +52,8 @@ bool contains(const std::vector<std::string>& words, const std::string& word) {
 }  // namespace
 
 bool Options::wants(const std::string& table) const {
-  return only.empty() || contains(only, table);
+  if (only.empty()) return !quick || table != "scale";
+  return contains(only, table);
 }
 
 bool Options::wants_subject(const std::string& subject) const {
@@ -64,6 +70,7 @@ Amount amount_of(bool quick) {
             .seeds = 2,
             .placement_operations = 40'000,
             .size_class_rounds = 1,
+            .scale_rounds = 2,
             .thorough = false};
   }
   return {.rounds = 15,
@@ -74,6 +81,7 @@ Amount amount_of(bool quick) {
           .seeds = 20,
           .placement_operations = 200'000,
           .size_class_rounds = 5,
+          .scale_rounds = 5,
           .thorough = true};
 }
 
@@ -85,8 +93,10 @@ void declare(CLI::App& command, Arguments& arguments) {
   command.add_option("--only", arguments.only, fmt::format("Some of {}", fmt::join(kTables, ",")));
   command.add_option("--subject", arguments.subject,
                      "Only these subjects, with a comma; limit_lifo is always one");
+  command.add_option("--plot", arguments.plot, "Draw the results as SVG files in this folder");
+  command.add_option("--from", arguments.from, "With --plot: draw this file of results, and measure nothing");
   command.add_option("--count-instructions", arguments.count,
-                     "WORKLOAD/MODE/LIVE/SUBJECT: one pass of it in bench_pair, for callgrind");
+                     "WORKLOAD/MODE/LIVE/SUBJECT: one pass of it within count_these(), for callgrind");
 }
 
 Options understand(const Arguments& arguments) {
@@ -96,12 +106,19 @@ Options understand(const Arguments& arguments) {
   const bool measures = arguments.quick || arguments.json || arguments.only || arguments.subject;
   options.json = arguments.json.value_or("");
   options.only = known_words("--only", arguments.only, kTables);
-  options.subjects = known_words("--subject", arguments.subject, kSubjects);
+  options.subjects = known_words("--subject", arguments.subject, names_of_subjects());
+  options.plot = arguments.plot.value_or("");
+  options.drawn_file = arguments.from.value_or("");
+  if (arguments.plot && arguments.plot->empty()) throw WrongUsage("--plot: an empty name");
+  const bool compares = !arguments.compare.empty();
   if (arguments.count) options.count = words_of(*arguments.count, '/');
-  if (arguments.count && (measures || !arguments.compare.empty()))
+  if (arguments.count && (measures || arguments.plot || compares))
     throw WrongUsage("--count-instructions goes alone");
-  if (arguments.compare.empty()) return options;
-  if (measures) throw WrongUsage("--compare measures nothing: no other option goes with it");
+  if (arguments.from && (!arguments.plot || measures))
+    throw WrongUsage("--from goes with --plot, and measures nothing");
+  if (!compares) return options;
+  if (measures || arguments.plot)
+    throw WrongUsage("--compare measures nothing: no other option goes with it");
   options.old_file = arguments.compare[0];
   options.new_file = arguments.compare[1];
   return options;

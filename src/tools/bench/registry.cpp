@@ -6,6 +6,8 @@
 #include "bench/offset_allocator.hpp"
 #include "bench/peers.hpp"
 #include "bench/subjects.hpp"
+#include "bench/tlsf.hpp"
+#include "bench/vma.hpp"
 
 namespace vaspace::tools::bench {
 
@@ -40,23 +42,40 @@ bool has_offset_allocator(const Workload&, const Amount&) {
   return have_offset_allocator();
 }
 
+bool has_vma(const Workload&, const Amount&) {
+  return have_vma();
+}
+
+// Its headers lie within what it hands out: pages that are touched.
+bool has_tlsf(const Workload& workload, const Amount& amount) {
+  return have_tlsf() && fits_memory(workload, amount);
+}
+
 // Its trees of a million nodes are what a quick run has no time for.
 bool has_time_for_oracle(const Workload& workload, const Amount& amount) {
   return amount.thorough || workload.key.live <= 100'000;
 }
 
 constexpr Subject kSubjects[] = {
-    {"limit_lifo", "single", always, make<LifoSubject>},
-    {"limit_bitmap", "single", always, make<BitmapSubject>},
-    {"slab", "single", is_slab_workload, make<SlabSubject>},
-    {"object", "single", always, make<ObjectSubject>},
-    {"arena", "single", always, make<VaSubject<ArenaAllocator, OnAddresses, kTunedSizeClasses>>},
-    {"arena_cpu", "single", fits_memory, make<VaSubject<ArenaAllocator, OnCpu, kTunedSizeClasses>>},
-    {"arena_standard", "single", always, make<VaSubject<ArenaAllocator, OnAddresses>>},
-    {"default", "single", always, make<VaSubject<DefaultAllocator, OnAddresses>>},
-    {"oracle", "single", has_time_for_oracle, make<OracleSubject>},
-    {"OffsetAllocator", "single", has_offset_allocator, make_offset_allocator},
-    {"mimalloc", "single", is_heap_workload, make<Mimalloc>},
+    {"limit_lifo", "an intrusive free list of preallocated slots: the limit", "single", always,
+     make<LifoSubject>},
+    {"limit_bitmap", "one bit per slot", "single", always, make<BitmapSubject>},
+    {"slab", "SlabAllocator alone", "single", is_slab_workload, make<SlabSubject>},
+    {"object", "ObjectAllocator alone", "single", always, make<ObjectSubject>},
+    {"arena", "ArenaAllocator, kTunedSizeClasses, address-only backend", "single", always,
+     make<VaSubject<ArenaAllocator, OnAddresses, kTunedSizeClasses>>},
+    {"arena_cpu", "the same on the CPU backend, pages committed", "single", fits_memory,
+     make<VaSubject<ArenaAllocator, OnCpu, kTunedSizeClasses>>},
+    {"arena_standard", "ArenaAllocator, kStandardSizeClasses, address-only backend", "single", always,
+     make<VaSubject<ArenaAllocator, OnAddresses>>},
+    {"default", "DefaultAllocator, address-only backend", "single", always,
+     make<VaSubject<DefaultAllocator, OnAddresses>>},
+    {"oracle", "naive exact best fit in std containers", "single", has_time_for_oracle, make<OracleSubject>},
+    {"OffsetAllocator", "a peer: offsets by 256 bytes, no alignment", "single", has_offset_allocator,
+     make_offset_allocator},
+    {"vma", "a peer: the virtual block of Vulkan Memory Allocator", "single", has_vma, make_vma},
+    {"tlsf", "a peer: TLSF, over memory of this process", "single", has_tlsf, make_tlsf},
+    {"mimalloc", "a peer: a heap of this process", "single", is_heap_workload, make<Mimalloc>},
 };
 
 }  // namespace

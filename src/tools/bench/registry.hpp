@@ -11,6 +11,7 @@ namespace vaspace::tools::bench {
 
 struct Subject {
   const char* name;
+  const char* what;    // in a few words
   const char* policy;  // "single" or "threaded"
   // Whether it can do the workload, here and now.
   bool (*takes)(const Workload& workload, const Amount& amount);

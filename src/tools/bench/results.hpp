@@ -14,8 +14,11 @@ struct Timing {
   double median = 0;  // of the rounds' medians
   double min = 0;     // least and greatest of the rounds' medians
   double max = 0;
-  double p99 = 0;   // of all batches
-  double mean = 0;  // of all batches
+  // Of all batches; where operations are timed one by one, of all operations.
+  double p99 = 0;
+  double p999 = 0;
+  double worst = 0;
+  double mean = 0;
 };
 
 struct Ratio {

@@ -6,11 +6,16 @@
 #include <sys/utsname.h>
 #include <thread>
 
+#include "vaspace/arena/allocation.hpp"
+
 #include "bench/affinity.hpp"
 #include "bench/clock.hpp"
 #include "bench/offset_allocator.hpp"
 #include "bench/peers.hpp"
 #include "bench/registry.hpp"
+#include "bench/size_classes.hpp"
+#include "bench/tlsf.hpp"
+#include "bench/vma.hpp"
 
 namespace vaspace::tools::bench {
 
@@ -63,11 +68,14 @@ Json build_json() {
   Json peers = Json::object();
   if (have_mimalloc()) peers["mimalloc"] = mimalloc_version();
   if (have_offset_allocator()) peers["OffsetAllocator"] = nullptr;  // it does not say
-  return {{"version", VASPACE_VERSION},
-          {"compiler", kCompiler},
-          {"flags", VASPACE_BENCH_FLAGS},
-          {"assertions", kAssertions},
-          {"peers", peers}};
+  if (have_vma()) peers["vma"] = nullptr;
+  if (have_tlsf()) peers["tlsf"] = nullptr;
+  Json subjects = Json::object();
+  for (const Subject& subject : single_subjects())
+    subjects[subject.name] = subject.what;
+  return {{"version", VASPACE_VERSION},          {"compiler", kCompiler}, {"flags", VASPACE_BENCH_FLAGS},
+          {"assertions", kAssertions},           {"peers", peers},        {"subjects", subjects},
+          {"handle_bytes", sizeof(AllocationId)}};
 }
 
 Json timing_json(const TimingRow& row) {
@@ -83,6 +91,8 @@ Json timing_json(const TimingRow& row) {
             {"ns_min", rounded(row.ns.min)},
             {"ns_max", rounded(row.ns.max)},
             {"ns_p99", rounded(row.ns.p99)},
+            {"ns_p999", rounded(row.ns.p999)},
+            {"ns_worst", rounded(row.ns.worst)},
             {"ns_mean", rounded(row.ns.mean)},
             {"ratio_to_limit", nullptr},
             {"refused", row.refused}};
@@ -122,20 +132,25 @@ Json size_json(const std::string& size) {
 }
 
 Json size_class_json(const SizeClassRow& row) {
-  return {{"size", size_json(row.size)},
-          {"count", row.count},
-          {"order", row.order},
-          {"warm", row.warm},
-          {"allocator", row.allocator},
-          {"min_us", rounded(row.allocate.min)},
-          {"max_us", rounded(row.allocate.max)},
-          {"mean_us", rounded(row.allocate.mean)},
-          {"median_us", rounded(row.allocate.median)},
-          {"free_min_us", rounded(row.free.min)},
-          {"free_max_us", rounded(row.free.max)},
-          {"free_mean_us", rounded(row.free.mean)},
-          {"free_median_us", rounded(row.free.median)},
-          {"refused", row.refused}};
+  const CallTimes* prototype = prototype_of(row);
+  return {
+      {"size", size_json(row.size)},
+      {"count", row.count},
+      {"order", row.order},
+      {"warm", row.warm},
+      {"allocator", row.allocator},
+      {"min_us", rounded(row.allocate.min)},
+      {"max_us", rounded(row.allocate.max)},
+      {"mean_us", rounded(row.allocate.mean)},
+      {"median_us", rounded(row.allocate.median)},
+      {"mean_of_prototype", prototype ? Json(rounded(row.allocate.mean / prototype->mean)) : Json(nullptr)},
+      {"median_of_prototype",
+       prototype ? Json(rounded(row.allocate.median / prototype->median)) : Json(nullptr)},
+      {"free_min_us", rounded(row.free.min)},
+      {"free_max_us", rounded(row.free.max)},
+      {"free_mean_us", rounded(row.free.mean)},
+      {"free_median_us", rounded(row.free.median)},
+      {"refused", row.refused}};
 }
 
 template <class Row>

@@ -9,7 +9,9 @@
 #include "bench/placement.hpp"
 #include "bench/renderer.hpp"
 #include "bench/results_text.hpp"
+#include "bench/scale.hpp"
 #include "bench/size_classes.hpp"
+#include "bench/tail.hpp"
 #include "bench/threads.hpp"
 
 namespace vaspace::tools::bench {
@@ -29,6 +31,7 @@ class Suite {
   }
 
   BenchResults run() {
+    watcher_.table(legend_text());
     // Placement and metadata first: they are the same on every machine, noisy or not.
     if (options_.wants("W7")) placement();
     if (options_.wants("metadata")) metadata();
@@ -40,6 +43,7 @@ class Suite {
       if (options_.wants("W4")) table({churn_workload(amount_.churn_operations, 4)});
       if (options_.wants("W5")) renderer();
       if (options_.wants("W8")) pairs();
+      if (options_.wants("scale")) scale();
     }
     if (options_.wants("W6")) threads();
     if (options_.wants("size_classes")) size_classes();
@@ -75,6 +79,8 @@ class Suite {
       const Workload workload = renderer_workload(mixed, amount_.frames, 5);
       table({workload});
       add_timings(measure_tail(workload, options_, amount_, ticker("W5 tail", amount_.tail_groups)));
+      add_timings(
+          measure_first_pass(workload, options_, amount_, ticker("W5 first pass", amount_.tail_groups)));
     }
   }
   void pairs() {
@@ -84,6 +90,15 @@ class Suite {
         workloads.push_back(pair_workload(mixed, live, amount_.pairs, 8));
       table(workloads);
     }
+  }
+  void add_scale(ScaleRows&& rows) {
+    watcher_.table(metadata_text(rows.metadata));
+    append(results_.metadata, std::move(rows.metadata));
+    add_timings(std::move(rows.timings));
+  }
+  void scale() {
+    add_scale(measure_scale(options_, amount_, ticker("scale", scale_ticks(amount_))));
+    add_scale(measure_reservations(options_, amount_, ticker("reservations", reservation_ticks(amount_))));
   }
   void threads() {
     add_timings(measure_shared(options_, amount_, ticker("W6 shared", 2 * (amount_.rounds + 1))));

@@ -1,6 +1,7 @@
 #include "bench/workload.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include "bench/random.hpp"
@@ -52,7 +53,7 @@ class Churn {
 }  // namespace
 
 const char* name_of(Unit unit) {
-  constexpr const char* kNames[] = {"pair", "op", "allocate", "free"};
+  constexpr const char* kNames[] = {"pair", "op", "allocate", "free", "find"};
   return kNames[static_cast<unsigned>(unit)];
 }
 
@@ -117,16 +118,19 @@ Workload churn_workload(std::uint32_t operations, std::uint64_t seed) {
   return workload;
 }
 
-Workload pair_workload(bool mixed, std::uint32_t live, std::uint32_t pairs_per_pass, std::uint64_t seed) {
+Workload pair_workload(const char* name, const PairSizes& sizes, std::uint32_t live,
+                       std::uint32_t pairs_per_pass, std::uint32_t most_passes, std::uint64_t seed) {
   Random random(seed);
-  const auto size = [&] { return mixed ? random.log_uniform(256, 4096) : 1024U; };
+  const auto size = [&] {
+    return sizes.from < sizes.to ? random.log_uniform(sizes.from, sizes.to) : sizes.to;
+  };
   Workload workload;
-  workload.key = {.workload = "W8", .mode = mixed ? "mixed" : "same", .live = live};
+  workload.key = {.workload = name, .mode = sizes.mode, .live = live};
   workload.unit = Unit::pair;
   workload.heap = 4_GiB;
   workload.handles = live;
-  workload.largest = mixed ? 4096 : 1024;
-  workload.one_size = !mixed;
+  workload.largest = sizes.to;
+  workload.one_size = sizes.from == sizes.to;
   Phase fill{.kind = Kind::allocate};
   for (std::uint32_t i = 0; i < live; ++i) {
     fill.operations.push_back(allocation(i, size()));
@@ -144,12 +148,17 @@ Workload pair_workload(bool mixed, std::uint32_t live, std::uint32_t pairs_per_p
   };
   // Enough passes that every handle is met: else most of a million would never leave the cache. Each begins
   // untimed, because the other subjects were in the caches before.
-  const std::uint32_t passes = (live + pairs_per_pass - 1) / pairs_per_pass;
+  const std::uint32_t passes = std::min((live + pairs_per_pass - 1) / pairs_per_pass, most_passes);
   for (std::uint32_t i = 0; i < passes; ++i) {
     Phase warm_up = pairs(std::min(live, pairs_per_pass), 0);
     workload.passes.push_back({std::move(warm_up), pairs(pairs_per_pass, kMostPerBatch)});
   }
   return workload;
+}
+
+Workload pair_workload(bool mixed, std::uint32_t live, std::uint32_t pairs_per_pass, std::uint64_t seed) {
+  return pair_workload("W8", mixed ? kMixedPairs : kSamePairs, live, pairs_per_pass,
+                       std::numeric_limits<std::uint32_t>::max(), seed);
 }
 
 }  // namespace vaspace::tools::bench

@@ -48,7 +48,7 @@ struct Phase {
 
 using Pass = std::vector<Phase>;
 
-enum class Unit : std::uint8_t { pair, op, allocate, free };
+enum class Unit : std::uint8_t { pair, op, allocate, free, find };
 
 // What a row of the results is about. Empty: does not apply.
 struct WorkloadKey {
@@ -85,7 +85,20 @@ inline constexpr Order kOrders[] = {Order::in_order, Order::reverse, Order::shuf
                                            Order order, std::uint32_t repeats, std::uint64_t seed);
 // W4: sizes log-uniform 256 B to 32 MiB, 70 % of 4 GiB.
 [[nodiscard]] Workload churn_workload(std::uint32_t operations, std::uint64_t seed);
-// W8: free and allocate again, with `live` allocations; 1 KiB, or mixed: log-uniform 256 B to 4 KiB.
+// Log-uniform from one size to the other.
+struct PairSizes {
+  const char* mode;
+  std::uint32_t from;
+  std::uint32_t to;
+};
+inline constexpr PairSizes kSamePairs{"same", 1024, 1024};
+inline constexpr PairSizes kMixedPairs{"mixed", 256, 4096};
+// Free and allocate again, with `live` allocations. Enough passes that every handle is met, but no more than
+// `most_passes`.
+[[nodiscard]] Workload pair_workload(const char* name, const PairSizes& sizes, std::uint32_t live,
+                                     std::uint32_t pairs_per_pass, std::uint32_t most_passes,
+                                     std::uint64_t seed);
+// W8: kSamePairs or kMixedPairs.
 [[nodiscard]] Workload pair_workload(bool mixed, std::uint32_t live, std::uint32_t pairs_per_pass,
                                      std::uint64_t seed);
 
