@@ -106,7 +106,8 @@ Result<Range> BasicSlabAllocator<Record>::allocate_rare(RangeRequest request) no
 }
 
 template <class Record>
-Result<std::uint32_t> BasicSlabAllocator<Record>::take(RangeRequest request) noexcept requires kTracked {
+Result<std::uint32_t> BasicSlabAllocator<Record>::take(RangeRequest request) noexcept
+    requires(Record::kTracked) {
   if (is_plain(request)) {
     const std::uint32_t next = take();
     if (next == kNone) return fail(ErrorCode::out_of_space);
@@ -124,8 +125,8 @@ std::uint32_t BasicSlabAllocator<Record>::next_free(std::uint64_t slot) const no
 }
 
 template <class Record>
-std::uint32_t BasicSlabAllocator<Record>::take(std::uint32_t* slots,
-                                               std::uint32_t most) noexcept requires kTracked {
+std::uint32_t BasicSlabAllocator<Record>::take(std::uint32_t* slots, std::uint32_t most) noexcept
+    requires(Record::kTracked) {
   std::uint32_t count = 0;
   if (most != 0 && lowest_ != kNone) slots[count++] = std::exchange(lowest_, kNone);
   count += free_.take_first(slots + count, most - count);
@@ -139,7 +140,7 @@ std::uint32_t BasicSlabAllocator<Record>::take(std::uint32_t* slots,
 
 template <class Record>
 std::uint32_t BasicSlabAllocator<Record>::take(std::uint32_t* slots, std::uint32_t most, std::uint8_t taker,
-                                               bool steal) noexcept requires kTracked {
+                                               bool steal) noexcept requires(Record::kTracked) {
   if (lowest_ != kNone) give_next(std::exchange(lowest_, kNone));
   std::uint32_t count = 0;
   std::uint32_t others = kNone;  // the first word that is another's

@@ -218,7 +218,7 @@ class BasicSlabAllocator {
     return fits;
   }
   // Takes a free slot out, as allocate does, but parked. Errors: as allocate.
-  [[nodiscard]] Result<std::uint32_t> take(RangeRequest request) noexcept requires kTracked;
+  [[nodiscard]] Result<std::uint32_t> take(RangeRequest request) noexcept requires(Record::kTracked);
   // The lowest free slot, parked; or kNone.
   [[nodiscard]] std::uint32_t take() noexcept {
     std::uint32_t slot = lowest_;
@@ -247,16 +247,18 @@ class BasicSlabAllocator {
   }
 
   // The same, several at once: up to `most` of the lowest free slots, in order; how many.
-  [[nodiscard]] std::uint32_t take(std::uint32_t* slots, std::uint32_t most) noexcept requires kTracked;
+  [[nodiscard]] std::uint32_t take(std::uint32_t* slots, std::uint32_t most) noexcept
+      requires(Record::kTracked);
   // The same for one of several takers (from 1 on), each of which gets the lowest of its own: 64 neighbouring
   // slots are one taker's until all of them are free again, so that no two takers write records of one cache
   // line. Where only others' are free it gets none, or with `steal` 64 of theirs. Looks at no more than
   // kMostForeign words that are others'.
   [[nodiscard]] std::uint32_t take(std::uint32_t* slots, std::uint32_t most, std::uint8_t taker,
-                                   bool steal) noexcept requires kTracked;
+                                   bool steal) noexcept requires(Record::kTracked);
   // Calls emptied(offset) for each span that is empty now, at an offset in it.
   template <class Emptied>
-  void give(const std::uint32_t* slots, std::uint32_t count, Emptied&& emptied) noexcept requires kTracked {
+  void give(const std::uint32_t* slots, std::uint32_t count, Emptied&& emptied) noexcept
+      requires(Record::kTracked) {
     Span* spans = spans_.data();
     std::uint32_t least = floor_;
     for (std::uint32_t i = 0; i < count; ++i) {
@@ -273,13 +275,18 @@ class BasicSlabAllocator {
     if (lowest_ != kNone && lowest_ > least) free_.set(std::exchange(lowest_, kNone));
   }
 
-  // Thread-safe, for the one who holds the parked slot: it is live from now on.
-  [[nodiscard]] RangeId activate(std::uint32_t slot, Bytes requested) noexcept requires kTracked {
+  // Thread-safe, for the one who holds the parked slot: it is live from now on. Where tracked.
+  [[nodiscard]] RangeId activate(std::uint32_t slot, Bytes requested) noexcept {
     return make_id(slot, slot_records().activate(slot, requested));
   }
   // What activate and park need, for who keeps it at hand. Valid until the allocator is moved or destroyed.
-  [[nodiscard]] SlotRecords slot_records() const noexcept requires kTracked {
-    return {&records_, slot_size_, tag_};
+  // Of a slab that is not tracked it is empty.
+  [[nodiscard]] SlotRecords slot_records() const noexcept {
+    if constexpr (kTracked) {
+      return {&records_, slot_size_, tag_};
+    } else {
+      return {};
+    }
   }
   [[nodiscard]] unsigned window_bits() const noexcept { return window_bits_; }
   // Why a handle is not live, found out after it was not. Thread-safe where tracked.
