@@ -72,7 +72,6 @@ class CudaFailures : public Simulated {
   // Shared memory mapped twice and used on a stream, beside plain and host memory; stops at the first
   // refusal.
   int scenario() const {
-    Steps steps;
     const std::size_t size = piece_;
     const CUmemAllocationProp wanted = properties(0, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR);
     const CUmemAccessDesc access = access_of(0);
@@ -82,6 +81,7 @@ class CudaFailures : public Simulated {
     void* host = nullptr;
     CUmemGenericAllocationHandle handle = 0, imported = 0;
     int fd = -1;
+    Steps steps;  // undone before what they name goes
     const bool whole =
         steps.step(DRIVER(cuStreamCreate)(&queue, CU_STREAM_NON_BLOCKING),
                    [&] { return DRIVER(cuStreamDestroy)(queue); }) &&
