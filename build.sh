@@ -126,7 +126,7 @@ test_tsan() {
   run_tests "thread" build-tsan -L threads
 }
 
-fuzz_seconds=60
+fuzz_seconds=30
 test_fuzz() {
   local fuzzers fuzzer name corpus
   stage "fuzz: configure" cmake --preset fuzz -DVASPACE_INSTALL=OFF || return 0

@@ -1,6 +1,9 @@
 #include "arena/asymmetric_fence.hpp"
 
 #ifdef __linux__
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
 #include <linux/membarrier.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,8 +21,12 @@ bool register_process() noexcept {
   return membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
 }
 void interrupt_threads() noexcept {
-  // Registered: by the manual nothing is left that it could fail for.
-  (void)membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+  while (!membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED)) {
+    if (errno == ENOMEM || errno == EAGAIN || errno == EINTR) continue;
+    // Taken away since it was registered, by a filter of system calls say: nothing would be safe without it.
+    std::fputs("vaspace: membarrier is refused after it was granted\n", stderr);
+    std::abort();
+  }
 }
 #else
 bool register_process() noexcept {

@@ -201,7 +201,8 @@ Result<AllocationInfo> AllocatorCore<Policy>::find(Address address) noexcept {
   AllocationInfo info;
   const Result<void> found = at(address, [&](ArenaOf& arena, std::uint32_t k, const Range& range) {
     info = info_of(arena, k, range, arena.spans.requested(range.id));
-    return Result<void>();
+    // Another thread may have freed it since.
+    return info.allocation.size == Bytes{} ? Result<void>(fail(ErrorCode::unknown_address)) : Result<void>();
   });
   if (!found) return fail(found.error());
   return info;

@@ -9,8 +9,8 @@
 //                    v
 //                 Windows::open, again
 //
-// Lock order: Fronts' mutex, a front in hand, Arena::growing, Arena::mutex, the tracker's. Two arenas' locks
-// are never held together but by report(), which takes all of them in order.
+// Lock order: the registry of thread numbers, Fronts' mutex, a front in hand, Arena::growing, Arena::mutex,
+// the tracker's. Two arenas' locks are never held together but by report(), which takes all of them in order.
 #pragma once
 
 #include <array>
@@ -58,7 +58,7 @@ class AllocatorCore {
   void flush() noexcept;
 
   [[nodiscard]] AllocatorReport report() noexcept;
-  // Sums over all arenas. While other threads are at work each is as it was at some moment of the call.
+  // Sums over all arenas, of figures that may change meanwhile: exact while no other thread is at work.
   [[nodiscard]] Bytes live() noexcept;
   [[nodiscard]] Bytes used() noexcept;
   [[nodiscard]] Bytes committed() noexcept;
@@ -157,7 +157,9 @@ class AllocatorCore {
   void empty(Front& front, std::uint32_t k) noexcept;
   void empty_front(Front& front) noexcept;
   void empty_fronts() noexcept;
-  [[nodiscard]] std::uint64_t trim_fronts(std::uint64_t keep) noexcept;
+  [[nodiscard]] std::uint64_t trim_fronts(Bytes keep) noexcept;
+  // What fronts alone keep from being given back: pages, or bytes of blocks. All of them are paused.
+  [[nodiscard]] Bytes parked_bytes() noexcept;
   [[nodiscard]] bool wants_trimming() noexcept;
   [[nodiscard]] std::uint32_t arenas_without_life() noexcept;
   // Calls visit(Range) for what lies in magazines, or is kept by an object arena.

@@ -1,5 +1,6 @@
 // Filling the fronts' magazines, spilling and emptying them.
 #include <algorithm>
+#include <utility>
 
 #include "arena/core_hot.hpp"
 
@@ -173,30 +174,31 @@ template <class Policy>
 void AllocatorCore<Policy>::empty_front(Front& front) noexcept {
   for (std::uint32_t k = 0; k < class_count_; ++k)
     empty(front, k);
-  front.emptied_at = front.seen_at = front.trace();
+  front.seen_at = front.trace();
 }
 
 // What collect leaves: the magazines of threads that are at work in arenas where something lives, as long as
-// no more than `keep` pages have nothing but parked slots; how many those are. Fronts that nobody used since
-// the last time are emptied.
+// what nothing but parked ranges holds is no more than `keep`; how many pages that is. Fronts that nobody
+// used since the last time are emptied.
 template <class Policy>
-std::uint64_t AllocatorCore<Policy>::trim_fronts(std::uint64_t keep) noexcept {
+std::uint64_t AllocatorCore<Policy>::trim_fronts(Bytes keep) noexcept {
   if (!has_fronts_ || !wants_trimming()) return 0;
   const std::uint32_t lifeless = arenas_without_life();
-  std::uint64_t parked_alone = 0;
+  Bytes parked_alone{};
+  bool first = true;
   fronts_.pause_all([&](Front& front) {
+    const bool idle = front.trace() == front.seen_at;
     for (std::uint32_t k = 0; k < class_count_; ++k) {
       if (((lifeless >> k) & 1U) != 0) empty(front, k);
     }
-    const bool idle = front.trace() == front.seen_at && front.trace() != front.emptied_at;
-    parked_alone = parked_pages();
-    if (idle || parked_alone > keep) {
+    if (std::exchange(first, false)) parked_alone = parked_bytes();
+    if ((idle || parked_alone > keep) && !front.is_empty()) {
       empty_front(front);
-      parked_alone = parked_pages();
+      parked_alone = parked_bytes();
     }
     front.seen_at = front.trace();
   });
-  return parked_alone;
+  return paging_ ? parked_alone / pool_->page_size() : 0;
 }
 
 // A bit for each arena that has parked slots and no live ones.
@@ -211,17 +213,27 @@ std::uint32_t AllocatorCore<Policy>::arenas_without_life() noexcept {
   return arenas;
 }
 
-// Without a pause: fronts that are at work on arenas without pages need none.
+// Without a pause: fronts that are at work where parked ranges hold nothing of the device need none.
 template <class Policy>
 bool AllocatorCore<Policy>::wants_trimming() noexcept {
+  const bool holds = paging_ || backend_.profile().capabilities.reserve_commits;
   bool wants = arenas_without_life() != 0;
   fronts_.look_at_all([&](Front& front) {
-    const std::uint64_t now = front.trace();
-    const bool emptied = now == front.emptied_at;
-    wants = wants || (!emptied && (paging_ || now == front.seen_at));
-    if (!paging_) front.seen_at = now;
+    wants = wants || (!front.is_empty() && (holds || front.trace() == front.seen_at));
   });
+  if (!wants) fronts_.look_at_all([&](Front& front) { front.seen_at = front.trace(); });
   return wants;
+}
+
+template <class Policy>
+Bytes AllocatorCore<Policy>::parked_bytes() noexcept {
+  if (paging_) return parked_pages() * pool_->page_size();
+  Bytes bytes{};
+  if (!backend_.profile().capabilities.reserve_commits) return bytes;
+  for_each_arena([&](ArenaOf& arena, std::uint32_t k) {
+    for_each_parked(arena, k, [&](const Range& range) { bytes += range.size; });
+  });
+  return bytes;
 }
 
 template <class Policy>

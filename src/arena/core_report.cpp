@@ -5,6 +5,15 @@
 
 namespace vaspace {
 
+namespace {
+
+// While threads free what others allocate, a sum may have seen the one and not the other.
+[[nodiscard]] Bytes not_below_zero(Bytes sum) noexcept {
+  return (sum.value >> 63U) != 0 ? Bytes{} : sum;
+}
+
+}  // namespace
+
 // DESIGN, decision 9: at most a share of live and a fixed rest.
 template <class Policy>
 Bytes AllocatorCore<Policy>::retained_cap() noexcept {
@@ -40,7 +49,7 @@ template <class Policy>
 void AllocatorCore<Policy>::collect() noexcept {
   const Bytes keep = retained_cap();
   const Bytes page = paging_ ? pool_->page_size() : 1_B;
-  const std::uint64_t parked = trim_fronts(keep / page);
+  const std::uint64_t parked = trim_fronts(keep);
   give_back(keep / page - parked, std::max<std::uint64_t>(config_.common.collect_step / page, 1));
   // Where reserving commits, the smallest block is kept too: a program that needs one now and then does not
   // ask the driver for it each time.
@@ -82,7 +91,7 @@ Bytes AllocatorCore<Policy>::live() noexcept {
     const Lock lock(arena.mutex);
     total += Bytes{tally(arena, k).live};
   });
-  return total;
+  return not_below_zero(total);
 }
 
 template <class Policy>
@@ -92,7 +101,7 @@ Bytes AllocatorCore<Policy>::used() noexcept {
     const Lock lock(arena.mutex);
     total += Bytes{tally(arena, k).used};
   });
-  return total;
+  return not_below_zero(total);
 }
 
 template <class Policy>

@@ -7,8 +7,9 @@
 //
 // After Bonwick and Adams, "Magazines and Vmem" (USENIX 2001).
 //
-// Lock order: Fronts' mutex, a front in hand, Arena::mutex. A front is in the hands of its thread between
-// enter() and leave(), or of who has paused it; no driver call is made with one in hand.
+// Lock order: the registry of thread numbers, Fronts' mutex, a front in hand, Arena::growing, Arena::mutex. A
+// front is in the hands of its thread between enter() and leave(), or of who has paused it; no driver call is
+// made with one in hand.
 #pragma once
 
 #include <atomic>
@@ -84,9 +85,7 @@ struct alignas(64) Front {
   std::uint32_t magazine_count = 0;  // by arena; those of object arenas are not used
   std::uint32_t kept_count = 0;      // one per object arena
   std::uint8_t taker = 0;            // by which slabs know the front among several; 0: there is only this one
-  // trace() when collect last looked, and when the front was last emptied. Guarded by Fronts' mutex.
-  std::uint64_t seen_at = 0;
-  std::uint64_t emptied_at = 0;
+  std::uint64_t seen_at = 0;         // trace() when collect last looked. Guarded by Fronts' mutex.
 
   [[nodiscard]] Magazine& magazine(std::uint32_t arena) const noexcept { return magazines()[arena]; }
   [[nodiscard]] KeptRanges& kept(std::uint32_t number) const noexcept { return kept_ranges()[number]; }
@@ -95,6 +94,14 @@ struct alignas(64) Front {
   }
   [[nodiscard]] KeptRanges* kept_ranges() const noexcept {
     return reinterpret_cast<KeptRanges*>(magazines() + magazine_count);
+  }
+  [[nodiscard]] bool is_empty() const noexcept {
+    std::uint64_t held = 0;
+    for (std::uint32_t k = 0; k < magazine_count; ++k)
+      held += magazine(k).count.get();
+    for (std::uint32_t i = 0; i < kept_count; ++i)
+      held += kept(i).count();
+    return held == 0;
   }
   // Looks different after nearly every sequence of calls that went through the front: who finds it as it was
   // takes the thread for idle, and is wrong now and then, at the price of a refill.

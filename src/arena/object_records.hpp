@@ -52,8 +52,11 @@ class ObjectRecords {
       if (index >= kMaxRecords || !add_chunk()) return false;
     }
     ObjectRecord& record = *find(index);
-    record.offset = static_cast<std::uint32_t>(offset.value >> granule_bits_);
-    record.granules = static_cast<std::uint32_t>(size.value >> granule_bits_);
+    // Relaxed: who holds the range learns of it later; who holds a stale handle may look at any time.
+    std::atomic_ref(record.offset)
+        .store(static_cast<std::uint32_t>(offset.value >> granule_bits_), std::memory_order_relaxed);
+    std::atomic_ref(record.granules)
+        .store(static_cast<std::uint32_t>(size.value >> granule_bits_), std::memory_order_relaxed);
     return true;
   }
 
@@ -88,7 +91,8 @@ class ObjectRecords {
 
   // Of a record that was placed.
   [[nodiscard]] Offset offset_of(std::uint32_t index) const noexcept {
-    return Offset{std::uint64_t{find(index)->offset} << granule_bits_};
+    return Offset{std::uint64_t{std::atomic_ref(find(index)->offset).load(std::memory_order_relaxed)}
+                  << granule_bits_};
   }
   [[nodiscard]] Bytes size_of(std::uint32_t index) const noexcept { return size_of(*find(index)); }
   [[nodiscard]] std::uint64_t granules(Bytes size) const noexcept {
@@ -132,8 +136,9 @@ class ObjectRecords {
       return nullptr;
     return chunks[index >> kChunkBits] + (index & (kChunkRecords - 1));
   }
-  [[nodiscard]] Bytes size_of(const ObjectRecord& record) const noexcept {
-    return Bytes{std::uint64_t{record.granules} << granule_bits_};
+  [[nodiscard]] Bytes size_of(ObjectRecord& record) const noexcept {
+    return Bytes{std::uint64_t{std::atomic_ref(record.granules).load(std::memory_order_relaxed)}
+                 << granule_bits_};
   }
   [[nodiscard]] bool add_chunk() noexcept {
     const HostAllocator& host = chunks_.host();

@@ -129,7 +129,9 @@ class Spans {
     return live;
   }
   [[nodiscard]] Bytes requested(RangeId id) const noexcept {
-    return slab_ ? slab_->requested(id) : records_->see(id.index).requested;
+    if (slab_) return slab_->requested(id);
+    const ObjectRecords::Seen seen = records_->see(id.index);
+    return seen.generation == id.generation ? seen.requested : Bytes{};
   }
   [[nodiscard]] bool can_allocate(RangeRequest request) const noexcept {
     return slab_ ? slab_->can_allocate(request) : object_->can_allocate(request);

@@ -1,6 +1,7 @@
 #include "arena/thread_slots.hpp"
 
 #include <array>
+#include <atomic>
 #include <bit>
 #include <mutex>
 
@@ -14,6 +15,8 @@ struct Registry {
   std::mutex mutex;
   ThreadSlots::Listener* first = nullptr;
   std::array<std::uint64_t, ThreadSlots::kCount / 64> taken{1};  // 0 is no number
+  // Relaxed: who reads an old one tries once too often, or once too late.
+  std::atomic<std::uint32_t> left{ThreadSlots::kCount - 1};
 };
 
 Registry& registry() noexcept {
@@ -27,6 +30,7 @@ std::uint32_t take_number(Registry& all) noexcept {
     if (all.taken[word] == ~std::uint64_t{0}) continue;
     const auto bit = static_cast<std::uint32_t>(std::countr_one(all.taken[word]));
     all.taken[word] |= std::uint64_t{1} << bit;
+    all.left.store(all.left.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
     return word * 64 + bit;
   }
   return 0;
@@ -47,6 +51,7 @@ std::uint32_t ThreadSlots::join() noexcept {
   if (mine_ != 0 || ending) return mine_;
   {
     Registry& all = registry();
+    if (all.left.load(std::memory_order_relaxed) == 0) return 0;
     const std::scoped_lock lock(all.mutex);
     mine_ = take_number(all);
   }
@@ -67,6 +72,7 @@ void ThreadSlots::leave() noexcept {
   for (Listener* listener = all.first; listener != nullptr; listener = listener->next_)
     listener->thread_ends(number);
   all.taken[number / 64] &= ~(std::uint64_t{1} << (number % 64));
+  all.left.store(all.left.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
 void ThreadSlots::add(Listener& listener) noexcept {

@@ -234,7 +234,9 @@ Result<Range> BasicSlabAllocator<Record>::find_at(Offset offset) const noexcept 
 template <class Record>
 Bytes BasicSlabAllocator<Record>::requested(RangeId id) const noexcept {
   if constexpr (kTracked) {
-    return Bytes{slot_size_ - (record(id.index) & Record::kNobody)};
+    const Word now = record(id.index);
+    if (!is_live(id.index, now) || (tag_ | generation_of(now)) != id.generation) return {};
+    return Bytes{slot_size_ - (now & Record::kNobody)};
   } else {
     return Bytes{slot_size_};
   }
@@ -322,6 +324,8 @@ Result<void> BasicSlabAllocator<Record>::remove_span(Offset begin) noexcept {
   const auto first = static_cast<std::uint32_t>(at << window_bits_);
   free_.clear_range(first, first + span.slots);
   if (lowest_ >= first && lowest_ < first + span.slots) lowest_ = kNone;
+  for (std::uint32_t word = (first + 63) >> 6U; kTracked && word < (first + span.slots) >> 6U; ++word)
+    takers_[word] = 0;
   slots_ -= span.slots;
   span.slots = 0;
   update_dense(static_cast<std::uint32_t>(at));

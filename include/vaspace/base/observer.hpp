@@ -37,7 +37,8 @@ struct Event {
 
 struct Observer {
   void* user = nullptr;
-  // May be called under the allocator's locks and from any thread that uses it.
+  // May be called under the allocator's locks and from any thread that uses it: it must take no lock that is
+  // held by a caller of collect, flush or report.
   void (*on_event)(void* user, const Event& event) noexcept = nullptr;
 
   [[nodiscard]] explicit operator bool() const noexcept { return on_event != nullptr; }

@@ -43,8 +43,8 @@ class PublishedArray {
     }
     // `i` is below a size() that was seen.
     [[nodiscard]] T operator[](std::uint32_t i) const noexcept {
-      // Relaxed: what the element must be seen with came with the size, or with whatever told of `i`.
-      return std::atomic_ref<T>(block_->items()[i]).load(std::memory_order_relaxed);
+      // Acquire: an element that was set later is seen with what it points to.
+      return std::atomic_ref<T>(block_->items()[i]).load(std::memory_order_acquire);
     }
 
    private:
@@ -92,7 +92,7 @@ class PublishedArray {
   }
   void set(std::uint32_t i, const T& value) noexcept {
     assert(i < size());
-    std::atomic_ref<T>(here()->items()[i]).store(value, std::memory_order_relaxed);
+    std::atomic_ref<T>(here()->items()[i]).store(value, std::memory_order_release);
   }
   // The caller has reserved the room.
   void push_back_reserved(const T& value) noexcept {

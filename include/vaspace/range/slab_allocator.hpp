@@ -176,7 +176,7 @@ class BasicSlabAllocator {
   [[nodiscard]] Result<Range> find(RangeId id) const noexcept;
   // The live slot that begins at `offset`. Errors: interior_address, unknown_address. O(1).
   [[nodiscard]] Result<Range> find_at(Offset offset) const noexcept;
-  // What was asked for, of a live slot.
+  // What was asked for, of a live slot; tracked, and freed meanwhile: 0.
   [[nodiscard]] Bytes requested(RangeId id) const noexcept;
 
   [[nodiscard]] bool can_allocate(RangeRequest request) const noexcept;
@@ -277,7 +277,11 @@ class BasicSlabAllocator {
 
   // Thread-safe, for the one who holds the parked slot: it is live from now on. Where tracked.
   [[nodiscard]] RangeId activate(std::uint32_t slot, Bytes requested) noexcept {
-    return make_id(slot, slot_records().activate(slot, requested));
+    if constexpr (kTracked) {
+      return make_id(slot, slot_records().activate(slot, requested));
+    } else {
+      return id_of(slot);
+    }
   }
   // What activate and park need, for who keeps it at hand. Valid until the allocator is moved or destroyed.
   // Of a slab that is not tracked it is empty.
