@@ -141,9 +141,8 @@ Result<void> AllocatorCore<Policy>::free_locked(AllocationId id, const Address* 
     }
   }
   const Lock lock(arena.mutex);
-  Range range;
   if (!arena.spans.knows(range_id)) return fail(arena.spans.why_not(range_id));
-  range = arena.spans.range_at(range_id.index);
+  Range range = arena.spans.range_at(range_id.index);
   range.id = range_id;
   if (take_back(arena, k, range)) return {};
   return fail(arena.spans.why_not(range_id));

@@ -122,6 +122,49 @@ TEST(Fronts, CollectReclaimsWhatAnIdleThreadKeeps) {
   EXPECT_EQ(arenas.validate(), nullptr);
 }
 
+// DESIGN, decision 9: the cap is in bytes, whoever keeps them, and where reserving commits it is blocks that
+// are kept.
+TEST(Fronts, CollectKeepsNoMoreThanTheCapWhereReservingCommits) {
+  auto device = std::move(*AddressBackend::create({.physical_size = 4_GiB, .reserve_commits = true}));
+  auto arenas = open<ArenaAllocator>(*device, {.retain = {}, .retain_percent = 0});
+  const auto stays = arenas.allocate({.size = 3_MiB});
+  ASSERT_TRUE(stays);
+  for (int i = 0; i < 3; ++i)
+    arenas.free(*arenas.allocate({.size = 30_MiB}));
+  EXPECT_GT(parked(arenas.report()), 0U);
+  arenas.collect();
+  EXPECT_EQ(parked(arenas.report()), 0U);
+  EXPECT_EQ(arenas.validate(), nullptr);
+  arenas.free(*stays);
+}
+
+// A look for idle fronts makes none of those look idle that are at work.
+TEST(Fronts, ABusyFrontKeepsItsSlotsWhileAnIdleOneLosesThem) {
+  auto device = addresses();
+  auto arenas = open<ThreadSafeArenaAllocator>(*device);
+  const auto mine = arenas.allocate({.size = 200_B});
+  std::barrier barrier(2);
+  std::thread idle([&] {
+    const auto first = arenas.allocate({.size = 200_B});
+    const auto second = arenas.allocate({.size = 200_B});
+    arenas.free(*first);
+    barrier.arrive_and_wait();
+    barrier.arrive_and_wait();
+    arenas.free(*second);
+  });
+  barrier.arrive_and_wait();
+  arenas.collect();
+  const auto more = arenas.allocate({.size = 200_B});
+  const auto again = arenas.allocate({.size = 200_B});
+  arenas.free(*again);
+  arenas.collect();  // finds the other one idle, and this one not
+  EXPECT_GT(parked(arenas.report()), 0U);
+  barrier.arrive_and_wait();
+  idle.join();
+  arenas.free(*more);
+  arenas.free(*mine);
+}
+
 // A front keeps its thread's speed, never an allocation from succeeding.
 TEST(Fronts, R3_NothingIsRefusedForWhatOthersKeep) {
   static constexpr SizeClass kOne[] = {{4_KiB, 64_KiB, Strategy::slab}, {kMaxBytes, {}}};
