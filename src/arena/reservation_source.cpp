@@ -43,8 +43,8 @@ Result<Lease> ReservationSource::reserve(Bytes size, Alignment alignment) noexce
     if (!refused_.reserve_more(live_ + 1)) return fail(ErrorCode::out_of_host_memory);
     ++live_;
   }
-  const Result<Reservation> reservation =
-      backend_.reserve({.size = size, .alignment = alignment, .memory_type = config_.memory_type});
+  const Result<Reservation> reservation = backend_.reserve(
+      {.size = size, .alignment = alignment, .memory_type = config_.memory_type, .traits = config_.traits});
   const std::scoped_lock lock(mutex_);
   if (!reservation) {
     --live_;

@@ -27,6 +27,7 @@ struct Lease {
 
 struct SourceConfig {
   std::uint32_t memory_type = 0;
+  MemoryTraits traits{};
   Bytes unit{};         // sizes are multiples of this power of two, at least 64 KiB
   Bytes device_size{};  // of the heap
   HostAllocator host{};

@@ -21,6 +21,7 @@ struct ArenaConfig {
   std::span<const SizeClass> classes = kStandardSizeClasses;  // copied
   Bytes page_size{};                                          // one that the backend offers; 0: the smallest
   std::uint32_t memory_type = 0;                              // of profile().memory_types
+  MemoryTraits traits{};                                      // of every reservation, where reserving commits
   // Unit of the object arenas. Raised for an arena whose reservations would need more than 2^26 of them.
   Alignment granule{256};
   // What collect keeps of empty pages: so much, and so many percent of live bytes.

@@ -43,11 +43,26 @@ struct Reservation {
   [[nodiscard]] Address end() const noexcept { return address + size; }
 };
 
+// What the memory of a reservation must be beside its size and type, where reserving commits. What a backend
+// cannot do is refused with not_supported, but for the priority, which is ignored.
+struct MemoryTraits {
+  enum class Dedicated : std::uint8_t { none, buffer, image };
+
+  Dedicated dedicated = Dedicated::none;  // the memory of this resource alone (V8)
+  std::uint64_t resource = 0;             // the driver's handle of it
+  bool device_address = false;            // buffers in it may be asked for their device address (V9)
+  bool exportable = false;                // Backend::export_reservation (V18)
+  float priority = 0.5F;                  // 0 to 1: who stays when the device runs out
+
+  friend constexpr bool operator==(const MemoryTraits&, const MemoryTraits&) noexcept = default;
+};
+
 struct ReservationRequest {
   Bytes size{};                   // a multiple of profile().reservation_granularity
   Alignment alignment{};          // of the address; raised to the granularity
   Address hint{};                 // where it would be liked; 0: anywhere. Only ever a hint (C1, C18)
   std::uint32_t memory_type = 0;  // matters where reserve_commits
+  MemoryTraits traits{};          // likewise
 };
 
 // Physical memory, opaque; 0 is none.
@@ -156,6 +171,16 @@ class Backend {
   }
   // Takes the handle only when it succeeds.
   [[nodiscard]] virtual Result<PhysicalId> import_physical(const PhysicalRequest&, ExternalHandle) noexcept {
+    return fail(ErrorCode::not_supported);
+  }
+
+  // The same for a reservation, where reserving commits. Exported: it was reserved as exportable. Imported:
+  // the request's size and memory type are the exporter's (V17).
+  [[nodiscard]] virtual Result<ExternalHandle> export_reservation(const Reservation&) noexcept {
+    return fail(ErrorCode::not_supported);
+  }
+  [[nodiscard]] virtual Result<Reservation> import_reservation(const ReservationRequest&,
+                                                               ExternalHandle) noexcept {
     return fail(ErrorCode::not_supported);
   }
 

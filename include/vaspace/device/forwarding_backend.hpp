@@ -61,6 +61,13 @@ class ForwardingBackend : public Backend {
                                                    ExternalHandle handle) noexcept override {
     return next_->import_physical(request, handle);
   }
+  [[nodiscard]] Result<ExternalHandle> export_reservation(const Reservation& reservation) noexcept override {
+    return next_->export_reservation(reservation);
+  }
+  [[nodiscard]] Result<Reservation> import_reservation(const ReservationRequest& request,
+                                                       ExternalHandle handle) noexcept override {
+    return next_->import_reservation(request, handle);
+  }
   [[nodiscard]] Result<NativeRange> locate(Address address) noexcept override {
     return next_->locate(address);
   }

@@ -55,6 +55,9 @@ struct Capabilities {
   bool copy = false;
   bool set_access = false;
   bool external_memory = false;
+  // What MemoryTraits asks for, where reserve_commits.
+  bool dedicated = false;
+  bool device_address = false;
   // Physical memory can be measured rather than computed: Backend::measured_physical().
   bool measures_physical = false;
   // Mappings that a process may hold, counted as the OS counts them (merged neighbours are one); kUnlimited

@@ -41,8 +41,8 @@ inline void set_name(DeviceProfile& profile, std::string_view name) noexcept {
 }
 
 // The part of a ReservationRequest that depends on the profile alone. Errors: invalid_size,
-// invalid_alignment, invalid_argument (memory type, where reserving commits), out_of_address_space (above the
-// largest reservation). Answers the alignment to use.
+// invalid_alignment, invalid_argument (memory type, where reserving commits), not_supported (a trait that the
+// profile denies), out_of_address_space (above the largest reservation). Answers the alignment to use.
 [[nodiscard]] inline Result<Alignment> check_reservation_request(const DeviceProfile& profile,
                                                                  const ReservationRequest& request) noexcept {
   const Alignment granularity{profile.reservation_granularity};
@@ -51,6 +51,10 @@ inline void set_name(DeviceProfile& profile, std::string_view name) noexcept {
   const Capabilities& can = profile.capabilities;
   if (can.reserve_commits && request.memory_type >= profile.memory_type_count)
     return fail(ErrorCode::invalid_argument);
+  const MemoryTraits& traits = request.traits;
+  if ((traits.dedicated != MemoryTraits::Dedicated::none && !can.dedicated) ||
+      (traits.device_address && !can.device_address) || (traits.exportable && !can.external_memory))
+    return fail(ErrorCode::not_supported);
   if (request.size > can.max_reservation_size) return fail(ErrorCode::out_of_address_space);
   return request.alignment > granularity ? request.alignment : granularity;
 }
