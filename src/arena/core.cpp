@@ -21,25 +21,34 @@ Result<Allocation> AllocatorCore<Policy>::allocate_locked(const AllocationReques
   const std::uint32_t k = choose(request);
   if (k >= kMaxArenas || !arenas_[k]) return refuse(0, request, {ErrorCode::too_large});
   if (k < class_count_ && request.name.empty() && request.user_data == 0) [[likely]] {
-    ArenaOf& arena = *arenas_[k];
-    if (has_fronts_) {
-      const Result<Allocation> allocation =
-          arena.spans.is_slab() ? allocate_refilled(k, request) : allocate_kept(k, request);
-      if (allocation) return allocation;
-    }
+    return arenas_[k]->spans.is_slab() ? allocate_slot(k, request) : allocate_object(k, request);
+  }
+  return allocate_slow(k, request);
+}
+
+template <class Policy>
+Result<Allocation> AllocatorCore<Policy>::allocate_slot(std::uint32_t k,
+                                                        const AllocationRequest& request) noexcept {
+  ArenaOf& arena = *arenas_[k];
+  if (has_fronts_) {
+    const Result<Allocation> allocation = allocate_refilled(k, request);
+    if (allocation) return allocation;
+  }
+  {
     const Lock lock(arena.mutex);
     const Result<Range> range = arena.spans.take({request.size, request.alignment}, taker_for(arena));
-    if (range) [[likely]] {
-      if (!arena.pages) return publish(arena, k, *range, request);
-      const PageTable::Touch touched = arena.pages->touch(range->offset, range->size);
-      if (touched == PageTable::Touch::ready) [[likely]]
-        return publish(arena, k, *range, request);
-      // Pages are missing: once more, the slow way, at the same place.
-      if (touched == PageTable::Touch::commit) arena.pages->release(range->offset, range->size);
+    if (range) {
+      if (touch_bound(arena, *range)) return publish(arena, k, *range, request);
       arena.spans.untake(*range);
     }
   }
   return allocate_slow(k, request);
+}
+
+// False: pages are missing, and none is touched. Who asked goes the slow way, to the same place.
+template <class Policy>
+bool AllocatorCore<Policy>::touch_bound(ArenaOf& arena, const Range& range) noexcept {
+  return !arena.pages || arena.pages->touch_bound(range.offset, range.size);
 }
 
 template <class Policy>
@@ -146,27 +155,6 @@ Result<void> AllocatorCore<Policy>::free_locked(AllocationId id, const Address* 
   range.id = range_id;
   if (take_back(arena, k, range)) return {};
   return fail(arena.spans.why_not(range_id));
-}
-
-// No lock unless the range is not kept.
-template <class Policy>
-Result<void> AllocatorCore<Policy>::free_object(std::uint32_t k, RangeId id) noexcept {
-  ArenaOf& arena = *arenas_[k];
-  const Bytes requested = arena.spans.template park<Policy::kShared>(id);
-  if (requested == Bytes{}) [[unlikely]]
-    return fail(arena.spans.why_not(id));
-  const Range range = arena.spans.range_at(id.index);
-  if (config_.common.observer) [[unlikely]] {
-    tell(EventKind::free, k,
-         {arena.spans.address_of(range.offset), requested, {(k << kArenaShift) | id.index, id.generation}});
-  }
-  if (keep(k, range, requested)) return {};
-  const Lock lock(arena.mutex);
-  --arena.count;
-  arena.live -= requested;
-  arena.used -= range.size;
-  give_back(arena, range);
-  return {};
 }
 
 // The window may have been given back, and another have come in its place, before the arena's lock is taken:

@@ -101,6 +101,10 @@ class AllocatorCore {
   // Out of a magazine that is not empty.
   [[nodiscard]] Result<Allocation> allocate_parked(Magazine& magazine, std::uint32_t k, Bytes size) noexcept;
   [[nodiscard]] Result<Allocation> allocate_locked(const AllocationRequest& request) noexcept;
+  [[nodiscard]] Result<Allocation> allocate_slot(std::uint32_t k, const AllocationRequest& request) noexcept;
+  [[nodiscard]] Result<Allocation> allocate_object(std::uint32_t k,
+                                                   const AllocationRequest& request) noexcept;
+  [[nodiscard]] static bool touch_bound(ArenaOf& arena, const Range& range) noexcept;
   [[nodiscard]] Result<Allocation> allocate_refilled(std::uint32_t k,
                                                      const AllocationRequest& request) noexcept;
   enum class Refill : std::uint8_t { some, nothing, only_others };
@@ -147,9 +151,12 @@ class AllocatorCore {
   [[nodiscard]] Result<void> free_object(std::uint32_t k, RangeId id) noexcept;
   // The range is parked, and not among what the arena counts; its lock is held.
   void give_back(ArenaOf& arena, const Range& range) noexcept;
-  // A range that this thread kept from an earlier free; or nothing, which is no error.
-  [[nodiscard]] Result<Allocation> allocate_kept(std::uint32_t k, const AllocationRequest& request) noexcept;
-  [[nodiscard]] bool keep(std::uint32_t k, const Range& range, Bytes requested) noexcept;
+  [[nodiscard]] std::uint32_t take_kept(ArenaOf& arena, std::uint32_t k, const AllocationRequest& request,
+                                        ObjectRecord*& record) noexcept;
+  // Makes a range that is the caller's live.
+  [[nodiscard]] Result<Allocation> hand_out(ArenaOf& arena, std::uint32_t k, std::uint32_t index,
+                                            ObjectRecord& record, Bytes requested) noexcept;
+  [[nodiscard]] bool keep(std::uint32_t k, Bytes size, Bytes requested, std::uint32_t index) noexcept;
   void free_or_report(AllocationId id, const Address* address) noexcept;
   void spill(std::uint32_t k) noexcept;
   // The slots of a magazine go back, the arena's lock is held.

@@ -52,44 +52,6 @@ bool AllocatorCore<Policy>::free_parked_observed(AllocationId id) noexcept {
   return true;
 }
 
-template <class Policy>
-Result<Allocation> AllocatorCore<Policy>::allocate_kept(std::uint32_t k,
-                                                        const AllocationRequest& request) noexcept {
-  fronts_.join();
-  const FrontInHand<Policy> front(fronts_);
-  if (!front) return fail(ErrorCode::out_of_space);
-  Spans& spans = arenas_[k]->spans;
-  KeptRanges& kept = front->kept(kept_of_[k]);
-  Range range;
-  const std::uint32_t index = kept.take(spans.granules(request.size), [&](std::uint32_t top) {
-    range = spans.range_at(top);
-    return is_aligned(range.offset, request.alignment) ? range.size : Bytes{};
-  });
-  if (index == 0) return fail(ErrorCode::out_of_space);
-  kept.live_count.add(1);
-  kept.live_bytes.add(request.size.value);
-  kept.used_bytes.add(range.size.value);
-  const RangeId id = spans.activate(index, request.size);
-  const Allocation allocation{
-      spans.address_of(range.offset), request.size, {(k << kArenaShift) | index, id.generation}};
-  tell(EventKind::allocate, k, allocation);
-  return allocation;
-}
-
-// The range is parked. False: not kept.
-template <class Policy>
-bool AllocatorCore<Policy>::keep(std::uint32_t k, const Range& range, Bytes requested) noexcept {
-  if (!keeps_ranges(k)) return false;
-  const FrontInHand<Policy> front(fronts_);
-  if (!front) return false;
-  KeptRanges& kept = front->kept(kept_of_[k]);
-  if (!kept.put(arenas_[k]->spans.granules(range.size), range.size, range.id.index)) return false;
-  kept.live_count.add(~std::uint64_t{0});
-  kept.live_bytes.add(0 - requested.value);
-  kept.used_bytes.add(0 - range.size.value);
-  return true;
-}
-
 // As many as the magazine asks for, of those that need no page bound: the lowest on top. Where a page would
 // have to be bound for slots of the thread's own, slots among another thread's are better.
 template <class Policy>

@@ -45,24 +45,27 @@ class ObjectRecords {
       host.deallocate(host.user, chunks_[i], kChunkBytes, 64);
   }
 
-  // Under the arena's lock: node `index` has this range now, which is nobody's. False: no host memory, or a
+  // Under the arena's lock: node `index` has this range now, which is nobody's. Null: no host memory, or a
   // larger number than a handle has room for.
-  [[nodiscard]] bool place(std::uint32_t index, Offset offset, Bytes size) noexcept {
-    while (index >> kChunkBits >= chunks_.size()) {
-      if (index >= kMaxRecords || !add_chunk()) return false;
-    }
-    ObjectRecord& record = *find(index);
+  [[nodiscard]] ObjectRecord* place(std::uint32_t index, Offset offset, Bytes size) noexcept {
+    ObjectRecord* record = find(index);
+    if (record == nullptr) [[unlikely]]
+      record = add_chunks(index);
+    if (record == nullptr) [[unlikely]]
+      return nullptr;
     // Relaxed: who holds the range learns of it later; who holds a stale handle may look at any time.
-    std::atomic_ref(record.offset)
+    std::atomic_ref(record->offset)
         .store(static_cast<std::uint32_t>(offset.value >> granule_bits_), std::memory_order_relaxed);
-    std::atomic_ref(record.granules)
+    std::atomic_ref(record->granules)
         .store(static_cast<std::uint32_t>(size.value >> granule_bits_), std::memory_order_relaxed);
-    return true;
+    return record;
   }
 
   // Thread-safe, for the one whose range it is: live from now on; its generation.
   [[nodiscard]] std::uint32_t activate(std::uint32_t index, Bytes requested) const noexcept {
-    ObjectRecord& record = *find(index);
+    return activate(*find(index), requested);
+  }
+  [[nodiscard]] std::uint32_t activate(ObjectRecord& record, Bytes requested) const noexcept {
     const std::atomic_ref<std::uint64_t> life(record.life);
     // Relaxed here and below: what hands the id to another thread orders the rest.
     const auto generation = static_cast<std::uint32_t>(life.load(std::memory_order_relaxed) >> 32U);
@@ -75,8 +78,11 @@ class ObjectRecords {
   template <bool kShared>
   [[nodiscard]] Bytes park(std::uint32_t index, std::uint32_t generation) const noexcept {
     ObjectRecord* record = find(index);
-    if (record == nullptr) return {};
-    const std::atomic_ref<std::uint64_t> life(record->life);
+    return record != nullptr ? park<kShared>(*record, generation) : Bytes{};
+  }
+  template <bool kShared>
+  [[nodiscard]] Bytes park(ObjectRecord& record, std::uint32_t generation) const noexcept {
+    const std::atomic_ref<std::uint64_t> life(record.life);
     std::uint64_t now = life.load(std::memory_order_relaxed);
     const auto slack = static_cast<std::uint32_t>(now);
     if (now >> 32U != generation || slack == ObjectRecord::kNobody) return {};
@@ -86,15 +92,27 @@ class ObjectRecords {
     } else {
       life.store(parked, std::memory_order_relaxed);
     }
-    return size_of(*record) - Bytes{slack};
+    return size_of(record) - Bytes{slack};
   }
 
+  // Null: no such record. Any number may be asked for.
+  [[nodiscard]] ObjectRecord* find(std::uint32_t index) const noexcept {
+    const auto chunks = chunks_.view();
+    if (index >> kChunkBits >= chunks.size()) [[unlikely]]
+      return nullptr;
+    return chunks[index >> kChunkBits] + (index & (kChunkRecords - 1));
+  }
   // Of a record that was placed.
-  [[nodiscard]] Offset offset_of(std::uint32_t index) const noexcept {
-    return Offset{std::uint64_t{std::atomic_ref(find(index)->offset).load(std::memory_order_relaxed)}
+  [[nodiscard]] Offset offset_of(std::uint32_t index) const noexcept { return offset_of(*find(index)); }
+  [[nodiscard]] Offset offset_of(ObjectRecord& record) const noexcept {
+    return Offset{std::uint64_t{std::atomic_ref(record.offset).load(std::memory_order_relaxed)}
                   << granule_bits_};
   }
   [[nodiscard]] Bytes size_of(std::uint32_t index) const noexcept { return size_of(*find(index)); }
+  [[nodiscard]] Bytes size_of(ObjectRecord& record) const noexcept {
+    return Bytes{std::uint64_t{std::atomic_ref(record.granules).load(std::memory_order_relaxed)}
+                 << granule_bits_};
+  }
   [[nodiscard]] std::uint64_t granules(Bytes size) const noexcept {
     return ((size.value - 1) >> granule_bits_) + 1;
   }
@@ -129,16 +147,12 @@ class ObjectRecords {
   static constexpr std::size_t kChunkBytes = sizeof(ObjectRecord) * kChunkRecords;
   static constexpr std::uint32_t kMaxRecords = 1U << 27U;
 
-  // Null: no such record.
-  [[nodiscard]] ObjectRecord* find(std::uint32_t index) const noexcept {
-    const auto chunks = chunks_.view();
-    if (index >> kChunkBits >= chunks.size()) [[unlikely]]
-      return nullptr;
-    return chunks[index >> kChunkBits] + (index & (kChunkRecords - 1));
-  }
-  [[nodiscard]] Bytes size_of(ObjectRecord& record) const noexcept {
-    return Bytes{std::uint64_t{std::atomic_ref(record.granules).load(std::memory_order_relaxed)}
-                 << granule_bits_};
+  // So many that there is record `index`, which it answers.
+  [[nodiscard, gnu::noinline]] ObjectRecord* add_chunks(std::uint32_t index) noexcept {
+    while (index >> kChunkBits >= chunks_.size()) {
+      if (index >= kMaxRecords || !add_chunk()) return nullptr;
+    }
+    return find(index);
   }
   [[nodiscard]] bool add_chunk() noexcept {
     const HostAllocator& host = chunks_.host();

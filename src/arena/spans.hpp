@@ -76,7 +76,7 @@ class Spans {
     if (slab_) {
       slab_->give(range.id.index);
     } else {
-      (void)object_->release(object_->id_at(range.id.index));
+      (void)object_->give(range.id.index);
     }
   }
 
@@ -109,6 +109,9 @@ class Spans {
   }
 
   [[nodiscard]] TrackedSlabAllocator* slab() noexcept { return slab_ ? &*slab_ : nullptr; }
+  // Of object strategy.
+  [[nodiscard]] ObjectAllocator& object() noexcept { return *object_; }
+  [[nodiscard]] ObjectRecords& records() noexcept { return *records_; }
   [[nodiscard]] const PublishedArray<Address>& addresses() const noexcept { return addresses_; }
   // Of object strategy.
   [[nodiscard]] std::uint64_t granules(Bytes size) const noexcept { return records_->granules(size); }
@@ -193,8 +196,8 @@ class Spans {
 
   [[nodiscard]] Result<Range> placed(Result<Range> range) noexcept {
     if (!range || !records_) return range;
-    if (records_->place(range->id.index, range->offset, range->size)) return range;
-    (void)object_->release(range->id);
+    if (records_->place(range->id.index, range->offset, range->size) != nullptr) return range;
+    (void)object_->give(range->id.index);
     return fail(ErrorCode::out_of_host_memory);
   }
 

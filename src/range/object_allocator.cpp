@@ -140,13 +140,14 @@ bool BasicObjectAllocator<Probe>::ask_host(std::uint32_t nodes) noexcept {
 template <class Probe>
 void BasicObjectAllocator<Probe>::take_front(Index hole, std::uint32_t size) noexcept {
   const std::uint32_t whole = pool_[hole].size;
-  if (whole == size) {
-    remove_hole(hole);
+  if (whole != size && holes_.could_replace(pool_, probe_, hole, whole - size)) {
+    const Index rest = split(hole, size);
+    pool_[rest].state = Node::kHole;
+    holes_.replace(pool_, probe_, whole, rest);
     return;
   }
-  const Index rest = split(hole, size);
-  pool_[rest].state = Node::kHole;
-  holes_.replace(pool_, probe_, hole, whole, rest);
+  remove_hole(hole);
+  if (whole != size) leave_rest(hole, size);
 }
 
 // Cuts `node`, which was a hole and is in no tree, behind `size` granules, and makes the rest the hole.
@@ -193,6 +194,12 @@ auto BasicObjectAllocator<Probe>::try_free(RangeId id) noexcept -> Result<void> 
     return refuse(id);
   give_back(id.index);
   return {};
+}
+
+template <class Probe>
+bool BasicObjectAllocator<Probe>::give(std::uint32_t index) noexcept {
+  const Node& hole = pool_[give_back(index)];
+  return (hole.prev | hole.next) == 0;
 }
 
 // A function of its own, so that try_free's other end returns constants.

@@ -82,7 +82,7 @@ bool PageTable::is_bound(Offset begin, Bytes size) const noexcept {
   return true;
 }
 
-bool PageTable::touch_bound(Offset begin, Bytes size) noexcept {
+bool PageTable::touch_several_bound(Offset begin, Bytes size) noexcept {
   return is_bound(begin, size) && touch(begin, size) == Touch::ready;
 }
 
@@ -99,15 +99,13 @@ void PageTable::enqueue(std::uint32_t index) noexcept {
   queue_tail_ = index;
 }
 
-void PageTable::release(Offset begin, Bytes size) noexcept {
-  for (std::uint32_t index = page_of(begin), last = last_page(begin, size); index <= last; ++index) {
-    Page& p = page(index);
-    if (--p.touched != 0) continue;
-    p.bind_failed = 0;
-    if (p.state == kBound) {
-      ++empty_;
-      enqueue(index);
-    }
+// No range touches it any more.
+void PageTable::untouched(std::uint32_t index) noexcept {
+  Page& p = page(index);
+  p.bind_failed = 0;
+  if (p.state == kBound) {
+    ++empty_;
+    enqueue(index);
   }
 }
 

@@ -179,12 +179,13 @@ TEST(RadixDirectory, ReplacesOnlyWhatIsAlone) {
   Subject subject;
   subject.insert(5);
   subject.nodes.nodes.push_back({4, {{99, 99}}});
-  EXPECT_FALSE(subject.directory.replace_only(subject.nodes, 2, 1));
-  EXPECT_TRUE(subject.directory.replace_only(subject.nodes, 1, 2));
+  EXPECT_FALSE(subject.directory.is_only(subject.nodes, 2));
+  ASSERT_TRUE(subject.directory.is_only(subject.nodes, 1));
+  subject.directory.replace_only(subject.nodes, 2);
   EXPECT_EQ(subject.directory.first(), 2U);
   EXPECT_EQ(subject.directory.validate(subject.nodes), nullptr);
   subject.insert(6);
-  EXPECT_FALSE(subject.directory.replace_only(subject.nodes, 2, 1));
+  EXPECT_FALSE(subject.directory.is_only(subject.nodes, 2));
 }
 
 // validate() can fail.

@@ -81,7 +81,7 @@ class HoleIndex {
     }
   }
   void erase(Pool& pool, Probe& probe, Index node) noexcept {
-    erase_in(size_bins::bin_of(pool[node].size), pool, probe, node);
+    erase_in(size_bins::place_of(pool[node].size), pool, probe, node);
   }
   // The smallest size that some hole has and that is not below `size`, if it has a bin of its own; otherwise
   // a number that is no such size.
@@ -91,22 +91,20 @@ class HoleIndex {
   [[nodiscard]] static bool is_exact(std::uint32_t size) noexcept { return size < size_bins::kExactBins; }
   // Takes out the lowest hole of a size that is_exact and that some hole has.
   [[nodiscard, gnu::always_inline]] Index take_lowest(Pool& pool, Probe& probe, std::uint32_t size) noexcept {
-    const Index node = bins_.data()[size].take_first(View(pool, probe, size));
+    const Index node = bins_.data()[size].take_first(View(pool, probe, 0));
     if (bins_.data()[size].empty()) occupied_.clear(size);
     return node;
   }
-  // Takes out `node`, which had `node_size` when it was put in, and puts in `rest`: without moving anything
-  // where `node` is alone in its bin and `rest` belongs there, as with the block's last hole.
-  void replace(Pool& pool, Probe& probe, Index node, std::uint32_t node_size, Index rest) noexcept {
-    const std::uint32_t bin = size_bins::bin_of(node_size);
-    if (bin == size_bins::bin_of(pool[rest].size) &&
-        bins_.data()[bin].replace_only(View(pool, probe, bin), node, rest)) {
-      return;
-    }
-    const std::uint32_t size = std::exchange(pool[node].size, node_size);
-    erase_in(bin, pool, probe, node);
-    pool[node].size = size;
-    insert(pool, probe, rest);
+  // Whether `node` is alone in its bin, and a hole of `rest` belongs there too, as with the block's last
+  // hole.
+  [[nodiscard]] bool could_replace(Pool& pool, Probe& probe, Index node, std::uint32_t rest) const noexcept {
+    const size_bins::Place at = size_bins::place_of(pool[node].size);
+    return size_bins::bin_of(rest) == at.bin && bins_.data()[at.bin].is_only(View(pool, probe, at.low), node);
+  }
+  // `rest` for that node, of whose sizes this is one; nothing is moved.
+  void replace(Pool& pool, Probe& probe, std::uint32_t size, Index rest) noexcept {
+    const size_bins::Place at = size_bins::place_of(size);
+    bins_.data()[at.bin].replace_only(View(pool, probe, at.low), rest);
   }
 
   // The smallest hole of at least `size`, the lowest among equals, or 0.
@@ -116,18 +114,19 @@ class HoleIndex {
   // The smallest hole in the order (size, offset) that is not below (size, offset), or 0.
   [[nodiscard]] Index lower_bound(Pool& pool, Probe& probe, std::uint32_t size,
                                   std::uint64_t offset) const noexcept {
-    const std::uint32_t bin = size_bins::bin_of(size);
-    if (occupied_.test(bin) && offset >> 32U == 0) {
-      const View view(pool, probe, bin);
-      const Index node = bins_.data()[bin].lower_bound(view, view.path(std::uint64_t{size} << 32U | offset));
+    const size_bins::Place at = size_bins::place_of(size);
+    if (occupied_.test(at.bin) && offset >> 32U == 0) {
+      const View view(pool, probe, at.low);
+      const Index node =
+          bins_.data()[at.bin].lower_bound(view, view.path(std::uint64_t{size} << 32U | offset));
       if (node != 0) return node;
     }
-    return first_from(probe, bin + 1);
+    return first_from(probe, at.bin + 1);
   }
   // The greatest hole in the order (size, offset), or 0.
   [[nodiscard]] Index greatest(Pool& pool, Probe& probe) const noexcept {
     const std::uint32_t bin = occupied_.find_last();
-    return bin == kNone ? 0 : bins_[bin].greatest(View(pool, probe, bin));
+    return bin == kNone ? 0 : bins_[bin].greatest(view_of(pool, probe, bin));
   }
 
   [[nodiscard]] const char* validate(Pool& pool, Probe& probe) const noexcept {
@@ -135,7 +134,7 @@ class HoleIndex {
     if (pool.high_water() == 0) return nullptr;  // no node yet, so no hole
     for (std::uint32_t bin = 0; bin < bins_.size(); ++bin) {
       if (occupied_.test(bin) == bins_[bin].empty()) return "a bin's bit disagrees with its directory";
-      if (const char* wrong = bins_[bin].validate(View(pool, probe, bin)); wrong != nullptr) return wrong;
+      if (const char* wrong = bins_[bin].validate(view_of(pool, probe, bin)); wrong != nullptr) return wrong;
     }
     return nullptr;
   }
@@ -151,8 +150,9 @@ class HoleIndex {
     Probe& probe;
     unsigned shift;
 
-    View(Pool& pool, Probe& counter, std::uint32_t bin) noexcept
-        : nodes(&pool[0]), probe(counter), shift(32 - size_bins::low_bits(bin)) {}
+    // `low`: the bin's low_bits.
+    View(Pool& pool, Probe& counter, unsigned low) noexcept
+        : nodes(&pool[0]), probe(counter), shift(32 - low) {}
     [[nodiscard]] std::uint64_t path(Index node) const noexcept {
       probe.visit();
       return path(std::uint64_t{nodes[node].size} << 32U | nodes[node].offset);
@@ -164,24 +164,27 @@ class HoleIndex {
     [[nodiscard]] RadixChildren& children(Index node) const noexcept { return nodes[node].children; }
     void visit() const noexcept { probe.visit(); }
   };
+  [[nodiscard]] static View view_of(Pool& pool, Probe& probe, std::uint32_t bin) noexcept {
+    return View(pool, probe, size_bins::low_bits(bin));
+  }
   // A bin of one size is seldom empty, which is then quicker asked than written. Whether a bin of many sizes
   // is empty is a coin's toss: there it is written in any case.
   [[gnu::always_inline]] void insert_small(std::uint32_t bin, Pool& pool, Probe& probe, Index node) noexcept {
     if (bins_.data()[bin].empty()) occupied_.set(bin);
-    insert_in(bin, pool, probe, node);
+    insert_in({bin, 0}, pool, probe, node);
   }
   [[gnu::noinline]] void insert_large(Pool& pool, Probe& probe, Index node) noexcept {
-    const std::uint32_t bin = size_bins::bin_of(pool[node].size);
-    occupied_.set(bin);
-    insert_in(bin, pool, probe, node);
+    const size_bins::Place at = size_bins::place_of(pool[node].size);
+    occupied_.set(at.bin);
+    insert_in(at, pool, probe, node);
   }
-  [[gnu::always_inline]] void insert_in(std::uint32_t bin, Pool& pool, Probe& probe, Index node) noexcept {
-    if (bins_.data()[bin].insert(View(pool, probe, bin), node)) [[unlikely]]
-      note_crowd(pool, bin);
+  [[gnu::always_inline]] void insert_in(size_bins::Place at, Pool& pool, Probe& probe, Index node) noexcept {
+    if (bins_.data()[at.bin].insert(View(pool, probe, at.low), node)) [[unlikely]]
+      note_crowd(pool, at.bin);
   }
-  void erase_in(std::uint32_t bin, Pool& pool, Probe& probe, Index node) noexcept {
-    bins_.data()[bin].erase(View(pool, probe, bin), node);
-    occupied_.clear_if(bin, bins_.data()[bin].empty());
+  void erase_in(size_bins::Place at, Pool& pool, Probe& probe, Index node) noexcept {
+    bins_.data()[at.bin].erase(View(pool, probe, at.low), node);
+    occupied_.clear_if(at.bin, bins_.data()[at.bin].empty());
   }
 
   // A bin that was put into though it was crowded, and the shape it should have.
@@ -194,7 +197,7 @@ class HoleIndex {
   // twice as many, or that they have come to lie elsewhere.
   [[gnu::noinline]] void note_crowd(Pool& pool, std::uint32_t bin) noexcept {
     Probe seldom;
-    const RadixDirectory::Shape shape = bins_[bin].better_shape(View(pool, seldom, bin));
+    const RadixDirectory::Shape shape = bins_[bin].better_shape(view_of(pool, seldom, bin));
     if (shape == bins_[bin].shape()) return;
     std::uint32_t i = 0;
     while (i < crowd_count_ && crowds_[i].bin != bin)
@@ -214,7 +217,7 @@ class HoleIndex {
     void* former = directory.house();
     const std::size_t former_bytes = directory.shape().bytes();
     Probe seldom;
-    directory.rehouse(View(pool, seldom, crowd.bin), crowd.shape, memory);
+    directory.rehouse(view_of(pool, seldom, crowd.bin), crowd.shape, memory);
     if (former != nullptr) host.deallocate(host.user, former, former_bytes, kHouseAlignment);
   }
   void release_houses() noexcept {

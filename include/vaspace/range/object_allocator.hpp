@@ -84,6 +84,8 @@ class BasicObjectAllocator {
   // nothing has changed then.
   [[nodiscard]] Result<Freed> release(RangeId id) noexcept;
   [[nodiscard]] Result<void> try_free(RangeId id) noexcept;
+  // The same for who keeps no more than the index of a live range; whether its span is empty now.
+  [[nodiscard]] bool give(std::uint32_t index) noexcept;
 
   // Makes the range at least `size` long by taking from the hole behind it, or says out_of_space and changes
   // nothing. The range keeps its offset and id. Errors: as release; invalid_size; out_of_space.
@@ -99,10 +101,6 @@ class BasicObjectAllocator {
   [[nodiscard]] Result<Range> find_at(Offset offset) noexcept;
   // The live range that `offset` lies in. Errors: unknown_address. Cost: as find_at.
   [[nodiscard]] Result<Range> find_around(Offset offset) noexcept;
-  // The id of a live range, for who keeps no more than its index.
-  [[nodiscard]] RangeId id_at(std::uint32_t index) const noexcept {
-    return id_of(index, pool_[index].generation);
-  }
   // What was asked for, of a live range.
   [[nodiscard]] Bytes requested(RangeId id) const noexcept;
 

@@ -89,13 +89,16 @@ class alignas(64) RadixDirectory {
     take_top(nodes, slot, node);
     return node;
   }
-  // `other` in place of `node`, if that is alone in here and there is one slot. False: nothing has changed.
+  // Whether there is one slot, and in it `node` alone.
   template <class Nodes>
-  [[nodiscard]] bool replace_only(const Nodes& nodes, Index node, Index other) noexcept {
-    if (slots_ != &only_ || only_ != node || !nodes.children(node).none()) return false;
+  [[nodiscard]] bool is_only(const Nodes& nodes, Index node) const noexcept {
+    return slots_ == &only_ && only_ == node && nodes.children(node).none();
+  }
+  // `other` in place of that node.
+  template <class Nodes>
+  void replace_only(const Nodes& nodes, Index other) noexcept {
     nodes.children(other) = {};
     only_ = other;
-    return true;
   }
 
   // The smallest. Not empty.
@@ -194,12 +197,12 @@ class alignas(64) RadixDirectory {
     return last < 64 ? 0 : (std::size_t{last} + 1) / 64;
   }
 
-  // Slots rise with paths.
+  // Slots rise with paths. Without a branch: in a directory of one slot, half of all paths lie beyond it.
   [[nodiscard]] std::uint32_t slot_of(std::uint64_t path) const noexcept {
-    const std::uint64_t slot = (path - shape_.prefix) >> shape_.place;
-    if (slot > shape_.last) [[unlikely]]
-      return path < shape_.prefix ? 0 : shape_.last;
-    return static_cast<std::uint32_t>(slot);
+    const std::uint64_t above = (path - shape_.prefix) & (0 - std::uint64_t{path >= shape_.prefix});
+    const std::uint64_t slot = above >> shape_.place;
+    const std::uint64_t beyond = 0 - std::uint64_t{slot > shape_.last};
+    return static_cast<std::uint32_t>((slot & ~beyond) | (shape_.last & beyond));
   }
   // How many bits all paths of a slot have in common. The outer slots also hold what lies beyond.
   [[nodiscard]] unsigned depth_of(std::uint32_t slot) const noexcept {

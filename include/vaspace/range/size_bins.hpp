@@ -4,6 +4,7 @@
 // Always true: bins rise with size; a bin's sizes differ only in their lowest low_bits(bin) bits.
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cstdint>
 
@@ -20,11 +21,33 @@ inline constexpr std::uint32_t kCount = kExactBins + ((32 - kExactBits) << kMant
   return ((bin - kExactBins) >> kMantissaBits) + kExactBits - kMantissaBits;
 }
 
+// By the width of a size: a table and no question, because which side of the border a size is on is a coin's
+// toss where sizes are spread.
+struct Group {
+  std::uint16_t first;  // bin of the size 0 that would be in the group, if bins went on as they do in it
+  std::uint16_t low;    // low_bits of its bins
+};
+inline constexpr std::array<Group, 33> kGroups = [] {
+  std::array<Group, 33> groups{};
+  for (unsigned width = kExactBits + 1; width < groups.size(); ++width) {
+    const unsigned low = width - kMantissaBits - 1;
+    const std::uint32_t bin = kExactBins + ((width - kExactBits - 1) << kMantissaBits);
+    groups[width] = {static_cast<std::uint16_t>(bin - (1U << kMantissaBits)),
+                     static_cast<std::uint16_t>(low)};
+  }
+  return groups;
+}();
+
+struct Place {
+  std::uint32_t bin;
+  unsigned low;  // low_bits(bin)
+};
+[[nodiscard]] constexpr Place place_of(std::uint32_t size) noexcept {
+  const Group group = kGroups[static_cast<unsigned>(std::bit_width(size))];
+  return {group.first + (size >> group.low), group.low};
+}
 [[nodiscard]] constexpr std::uint32_t bin_of(std::uint32_t size) noexcept {
-  if (size < kExactBins) return size;
-  const auto low = static_cast<unsigned>(std::bit_width(size)) - kMantissaBits - 1;
-  const std::uint32_t mantissa = (size >> low) & ((1U << kMantissaBits) - 1);
-  return kExactBins + ((low - (kExactBits - kMantissaBits)) << kMantissaBits) + mantissa;
+  return place_of(size).bin;
 }
 
 // Bits in which two sizes of a bin can differ, at most.

@@ -74,9 +74,26 @@ class PageTable {
   // One more range touches the pages of [begin, begin + size).
   [[nodiscard]] Touch touch(Offset begin, Bytes size) noexcept;
   // The same if every page is bound; else false, and nothing has changed.
-  [[nodiscard]] bool touch_bound(Offset begin, Bytes size) noexcept;
+  [[nodiscard]] bool touch_bound(Offset begin, Bytes size) noexcept {
+    const std::uint32_t index = page_of(begin);
+    if (index != last_page(begin, size)) [[unlikely]]
+      return touch_several_bound(begin, size);
+    Page* chunk = chunks_.data()[index >> chunk_bits_];
+    if (chunk == nullptr) return false;
+    Page& p = chunk[index & ((1U << chunk_bits_) - 1)];
+    if (p.state != kBound) return false;
+    if (p.touched == 0) --empty_;
+    ++p.touched;
+    return true;
+  }
   // One less does.
-  void release(Offset begin, Bytes size) noexcept;
+  void release(Offset begin, Bytes size) noexcept {
+    const std::uint32_t last = last_page(begin, size);
+    for (std::uint32_t index = page_of(begin); index <= last; ++index) {
+      if (--page(index).touched == 0) [[unlikely]]
+        untouched(index);
+    }
+  }
 
   // The next unbound pages of the range, which the caller has touched, are now `binding` and in `batch`.
   // `waited`: the page at whose end of transition the caller was told to ask again, and finds it unbound.
@@ -151,6 +168,8 @@ class PageTable {
   }
   [[nodiscard]] Address address_of(std::uint32_t page) const noexcept;
   [[nodiscard]] bool make_chunks(std::uint32_t first, std::uint32_t last) noexcept;
+  [[nodiscard]] bool touch_several_bound(Offset begin, Bytes size) noexcept;
+  void untouched(std::uint32_t index) noexcept;
   void enqueue(std::uint32_t index) noexcept;
   void take_out(PageBatch& batch, std::uint32_t index) noexcept;
   void detach_pages(PageBatch& batch, Offset& cursor, Offset end, std::uint32_t most,

@@ -28,13 +28,20 @@ struct Counting {
   std::uint64_t count = 0;
 };
 
-std::optional<Counting> equal_sizes(const std::string& order, const std::string& count) {
+std::optional<Counting> equal_sizes(const char* workload, std::uint32_t size, const std::string& order,
+                                    const std::string& count) {
   const auto number = number_of(count, 1'000'000);
   for (const Order one : kOrders) {
     if (number && order == name_of(one))
-      return Counting{size_class_workload("W1", 4U << 10U, *number, one, 1, 1), *number};
+      return Counting{size_class_workload(workload, size, *number, one, 1, 1), *number};
   }
   return std::nullopt;
+}
+
+std::optional<Counting> churn(const std::string& mode, const std::string& operations) {
+  const auto number = number_of(operations, 10'000'000);
+  if (!number || mode != "churn") return std::nullopt;
+  return Counting{churn_workload(*number, 4), *number};
 }
 
 std::optional<Counting> renderer(const std::string& mode, const std::string& frames) {
@@ -58,7 +65,10 @@ std::optional<Counting> pairs(const std::string& mode, const std::string& live) 
 
 std::optional<Counting> counting_of(const std::vector<std::string>& what) {
   if (what.size() != 4) return std::nullopt;
-  if (what[0] == "W1") return equal_sizes(what[1], what[2]);
+  if (what[0] == "W1") return equal_sizes("W1", 4U << 10U, what[1], what[2]);
+  if (what[0] == "W2") return equal_sizes("W2", 64U << 10U, what[1], what[2]);
+  if (what[0] == "W3") return equal_sizes("W3", 1U << 20U, what[1], what[2]);
+  if (what[0] == "W4") return churn(what[1], what[2]);
   if (what[0] == "W5") return renderer(what[1], what[2]);
   return what[0] == "W8" ? pairs(what[1], what[2]) : std::nullopt;
 }
