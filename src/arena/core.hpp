@@ -109,6 +109,8 @@ class AllocatorCore {
                                                      const AllocationRequest& request) noexcept;
   enum class Refill : std::uint8_t { some, nothing, only_others };
   [[nodiscard]] Refill refill(ArenaOf& arena, Magazine& magazine, std::uint8_t taker, bool steal) noexcept;
+  [[nodiscard]] static std::uint32_t slots_in_page(const ArenaOf& arena, const std::uint32_t* slots,
+                                                   std::uint32_t count) noexcept;
   [[nodiscard]] std::uint32_t keep_bound(ArenaOf& arena, const std::uint32_t* slots,
                                          std::uint32_t count) noexcept;
   // For whom the slow way takes a slot: where pages are bound, the lowest is the best for everybody.

@@ -73,6 +73,20 @@ auto AllocatorCore<Policy>::refill(ArenaOf& arena, Magazine& magazine, std::uint
   return Refill::some;
 }
 
+// How many of these slots in a row lie wholly in the page in which the first begins; at least one.
+template <class Policy>
+std::uint32_t AllocatorCore<Policy>::slots_in_page(const ArenaOf& arena, const std::uint32_t* slots,
+                                                   std::uint32_t count) noexcept {
+  const Bytes page = arena.pages->page_size();
+  const Offset begin = align_down(arena.spans.range_at(slots[0]).offset, Alignment{page});
+  std::uint32_t run = 1;
+  for (; run < count; ++run) {
+    const Range range = arena.spans.range_at(slots[run]);
+    if (range.offset < begin || range.end() > begin + page) break;
+  }
+  return run;
+}
+
 // Touches the pages of the first of these slots, as far as they are bound, and gives back the others; how
 // many are left.
 template <class Policy>
@@ -81,9 +95,10 @@ std::uint32_t AllocatorCore<Policy>::keep_bound(ArenaOf& arena, const std::uint3
   if (!arena.pages) return count;
   std::uint32_t bound = 0;
   while (bound < count) {
+    const std::uint32_t run = slots_in_page(arena, slots + bound, count - bound);
     const Range range = arena.spans.range_at(slots[bound]);
-    if (!arena.pages->touch_bound(range.offset, range.size)) break;
-    ++bound;
+    if (!arena.pages->touch_bound(range.offset, range.size, run)) break;
+    bound += run;
   }
   arena.spans.slab()->give(slots + bound, count - bound, [](Offset) {});
   return bound;

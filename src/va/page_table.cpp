@@ -83,7 +83,18 @@ bool PageTable::is_bound(Offset begin, Bytes size) const noexcept {
 }
 
 bool PageTable::touch_several_bound(Offset begin, Bytes size) noexcept {
-  return is_bound(begin, size) && touch(begin, size) == Touch::ready;
+  const std::uint32_t first = page_of(begin);
+  const std::uint32_t last = last_page(begin, size);
+  for (std::uint32_t index = first; index <= last; ++index) {
+    if (chunks_.data()[index >> chunk_bits_] != nullptr && touch_one_bound(page(index), 1)) [[likely]]
+      continue;
+    // It was empty, and in the queue of those that are, or it is touched by others too.
+    while (index-- != first) {
+      if (--page(index).touched == 0) untouched(index);
+    }
+    return false;
+  }
+  return true;
 }
 
 void PageTable::enqueue(std::uint32_t index) noexcept {

@@ -61,6 +61,27 @@ class PageTableTest : public testing::Test {
   bool damaged_ = false;
 };
 
+TEST_F(PageTableTest, WhatIsBoundIsTouchedWhollyOrNotAtAll) {
+  settle(0, 2);
+  settle(3, 1);
+  release(0, 2);
+  ASSERT_EQ(table_.empty(), 2U);
+  EXPECT_FALSE(table_.touch_bound(at(0), kPage * 4)) << "page 2 is not bound";
+  EXPECT_FALSE(table_.touch_bound(at(200), kPage));
+  EXPECT_EQ(table_.empty(), 2U);
+  EXPECT_TRUE(table_.touch_bound(at(0), kPage * 2));
+  EXPECT_TRUE(table_.touch_bound(at(3), kPage / 16, 5)) << "five ranges in one page";
+  EXPECT_EQ(table_.empty(), 0U);
+  for (int i = 0; i < 5; ++i)
+    table_.release(at(3) + kPage / 16 * i, kPage / 16);
+  EXPECT_EQ(table_.empty(), 0U) << "the first is there still";
+  release(3);
+  release(0, 2);
+  EXPECT_EQ(table_.empty(), 3U);
+  table_.detach(batch_, 64);
+  EXPECT_EQ(pages(), (std::vector<std::uint32_t>{0, 1, 3}));
+}
+
 TEST_F(PageTableTest, ARangeTouchesEveryPageThatItReachesInto) {
   EXPECT_EQ(table_.touch(at(2) + kPage - 1_B, 2_B), Touch::commit);
   ASSERT_EQ(table_.begin_bind(at(2), kPage * 2, batch_, waited_), Step::bind);

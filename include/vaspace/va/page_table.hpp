@@ -73,18 +73,13 @@ class PageTable {
 
   // One more range touches the pages of [begin, begin + size).
   [[nodiscard]] Touch touch(Offset begin, Bytes size) noexcept;
-  // The same if every page is bound; else false, and nothing has changed.
-  [[nodiscard]] bool touch_bound(Offset begin, Bytes size) noexcept {
+  // The same if every page is bound; else false, and nothing has changed. `times`: so many ranges do, which
+  // all lie in one page.
+  [[nodiscard]] bool touch_bound(Offset begin, Bytes size, std::uint32_t times = 1) noexcept {
     const std::uint32_t index = page_of(begin);
     if (index != last_page(begin, size)) [[unlikely]]
       return touch_several_bound(begin, size);
-    Page* chunk = chunks_.data()[index >> chunk_bits_];
-    if (chunk == nullptr) return false;
-    Page& p = chunk[index & ((1U << chunk_bits_) - 1)];
-    if (p.state != kBound) return false;
-    if (p.touched == 0) --empty_;
-    ++p.touched;
-    return true;
+    return chunks_.data()[index >> chunk_bits_] != nullptr && touch_one_bound(page(index), times);
   }
   // One less does.
   void release(Offset begin, Bytes size) noexcept {
@@ -133,6 +128,8 @@ class PageTable {
   [[nodiscard]] const char* validate() const noexcept;
 
  private:
+  static constexpr std::uint32_t kMostTouched = (1U << 28U) - 1;
+
   enum State : std::uint32_t { kUnbound, kBinding, kBound, kUnbinding };
   static constexpr std::uint32_t kNoPage = ~std::uint32_t{0};
   static constexpr unsigned kChunkBits = 10;  // pages of a chunk, unless a window has fewer
@@ -168,6 +165,12 @@ class PageTable {
   }
   [[nodiscard]] Address address_of(std::uint32_t page) const noexcept;
   [[nodiscard]] bool make_chunks(std::uint32_t first, std::uint32_t last) noexcept;
+  [[nodiscard]] bool touch_one_bound(Page& p, std::uint32_t times) noexcept {
+    if (p.state != kBound) return false;
+    empty_ -= std::uint64_t{p.touched == 0};
+    p.touched = (p.touched + times) & kMostTouched;
+    return true;
+  }
   [[nodiscard]] bool touch_several_bound(Offset begin, Bytes size) noexcept;
   void untouched(std::uint32_t index) noexcept;
   void enqueue(std::uint32_t index) noexcept;
