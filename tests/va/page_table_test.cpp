@@ -70,10 +70,10 @@ TEST_F(PageTableTest, WhatIsBoundIsTouchedWhollyOrNotAtAll) {
   EXPECT_FALSE(table_.touch_bound(at(200), kPage));
   EXPECT_EQ(table_.empty(), 2U);
   EXPECT_TRUE(table_.touch_bound(at(0), kPage * 2));
-  EXPECT_TRUE(table_.touch_bound(at(3), kPage / 16, 5)) << "five ranges in one page";
+  EXPECT_TRUE(table_.touch_bound(at(3), 4_KiB, 5)) << "five ranges in one page";
   EXPECT_EQ(table_.empty(), 0U);
-  for (int i = 0; i < 5; ++i)
-    table_.release(at(3) + kPage / 16 * i, kPage / 16);
+  for (std::uint64_t i = 0; i < 5; ++i)
+    table_.release(at(3) + 4_KiB * i, 4_KiB);
   EXPECT_EQ(table_.empty(), 0U) << "the first is there still";
   release(3);
   release(0, 2);
