@@ -17,6 +17,13 @@ function(vaspace_common_options target)
   endif()
 endfunction()
 
+# What a sanitizer's run builds for the other compiler's warnings alone, and does not run.
+function(vaspace_warnings_alone target)
+  if(VASPACE_SANITIZE)
+    target_compile_options(${target} PRIVATE -O0 -g0 -fno-sanitize=all)
+  endif()
+endfunction()
+
 # vaspace_layer(range SOURCES a.cpp b.cpp DEPENDS base): the target vaspace_range, also vaspace::range. The
 # library itself is built without exceptions and without run-time types.
 function(vaspace_layer name)
