@@ -63,6 +63,11 @@ void BasicAllocator<Policy>::flush() noexcept {
   core_->flush();
 }
 template <class Policy>
+void BasicAllocator<Policy>::for_each(void (*visit)(void* user, const AllocationInfo& info) noexcept,
+                                      void* user) const noexcept {
+  core_->for_each(visit, user);
+}
+template <class Policy>
 AllocatorReport BasicAllocator<Policy>::report() const noexcept {
   return core_->report();
 }

@@ -57,6 +57,7 @@ class AllocatorCore {
   void collect() noexcept;
   void flush() noexcept;
 
+  void for_each(void (*visit)(void* user, const AllocationInfo& info) noexcept, void* user) noexcept;
   [[nodiscard]] AllocatorReport report() noexcept;
   // Sums over all arenas, of figures that may change meanwhile: exact while no other thread is at work.
   [[nodiscard]] Bytes live() noexcept;
@@ -76,7 +77,6 @@ class AllocatorCore {
   // Sizes up to kSmall find their slab in a table, by steps of kSmallStep.
   static constexpr std::uint64_t kSmall = (64_KiB).value;
   static constexpr unsigned kSmallStepBits = 8;
-  static constexpr std::uint32_t kNoSlab = kMaxArenas;
 
   // A range in an arena, its pages touched but perhaps not bound.
   struct Placed {
@@ -214,7 +214,8 @@ class AllocatorCore {
   std::uint32_t class_count_ = 0;  // also the index of the arena of allocations that stand alone
   SizeClassIndex index_;
   Fronts<Policy> fronts_;
-  // By size, the slab arena whose magazine serves it; kNoSlab: the way with the lock.
+  // By size, the slab arena whose magazine serves it; class_count_, whose magazine is always empty, where
+  // none does.
   std::array<std::uint8_t, (kSmall >> kSmallStepBits)> slab_of_size_{};
   // By arena: there are notes, so that frees take the lock.
   std::array<Figure<bool>, kMaxArenas + 1> noted_;

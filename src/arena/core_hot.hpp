@@ -26,14 +26,12 @@ inline Result<Allocation> AllocatorCore<Policy>::allocate(const AllocationReques
   const Bytes size = request.size;
   if (size.value - 1 < kSmall && (request.name.size() | request.user_data) == 0) [[likely]] {
     const std::uint32_t k = slab_of_size_[(size.value - 1) >> kSmallStepBits];
-    if (k != kNoSlab) [[likely]] {
-      const FrontInHand<Policy> front(fronts_);
-      if (front) [[likely]] {
-        Magazine& magazine = front->magazine(k);
-        if (!magazine.empty() && request.alignment.value - 1 < magazine.slab.alignment &&
-            request.alignment.valid()) [[likely]] {
-          return allocate_parked(magazine, k, size);
-        }
+    const FrontInHand<Policy> front(fronts_);
+    if (front) [[likely]] {
+      Magazine& magazine = front->magazine(k);
+      if (!magazine.empty() && request.alignment.value - 1 < magazine.slab.alignment &&
+          request.alignment.valid()) [[likely]] {
+        return allocate_parked(magazine, k, size);
       }
     }
   }

@@ -122,6 +122,16 @@ Bytes AllocatorCore<Policy>::reserved() noexcept {
   return total;
 }
 
+template <class Policy>
+void AllocatorCore<Policy>::for_each(void (*visit)(void* user, const AllocationInfo& info) noexcept,
+                                     void* user) noexcept {
+  for_each_arena([&](ArenaOf& arena, std::uint32_t k) {
+    const Lock lock(arena.mutex);
+    arena.spans.for_each(
+        [&](const Range& range, Bytes requested) { visit(user, info_of(arena, k, range, requested)); });
+  });
+}
+
 // The driver is asked under no lock (T2).
 template <class Policy>
 AllocatorReport AllocatorCore<Policy>::report() noexcept {

@@ -117,12 +117,12 @@ Result<void> AllocatorCore<Policy>::set_up_arena(std::uint32_t k, const SizeClas
 // looks does not change where things lie.
 template <class Policy>
 bool AllocatorCore<Policy>::set_up_slabs() noexcept {
-  slab_of_size_.fill(kNoSlab);
+  slab_of_size_.fill(static_cast<std::uint8_t>(class_count_));
   for (Figure<bool>& long_way : long_way_)
     long_way.set(true);
   if (config_.fixed) return true;
   has_fronts_ = true;
-  FrontShape shape{.magazines = class_count_};
+  FrontShape shape{.magazines = class_count_ + 1};
   for (std::uint32_t k = 0; k < class_count_; ++k) {
     const Spans& spans = arenas_[k]->spans;
     const TrackedSlabAllocator* slab = arenas_[k]->spans.slab();

@@ -82,7 +82,7 @@ struct alignas(64) Magazine {
 struct alignas(64) Front {
   std::atomic<std::uint32_t> in_hand{0};  // by its thread
   std::atomic<std::uint32_t> paused{0};
-  std::uint32_t magazine_count = 0;  // by arena; those of object arenas are not used
+  std::uint32_t magazine_count = 0;  // by arena, and one more; that and those of object arenas stay empty
   std::uint32_t kept_count = 0;      // one per object arena
   std::uint8_t taker = 0;            // by which slabs know the front among several; 0: there is only this one
   std::uint64_t seen_at = 0;         // trace() when collect last looked. Guarded by Fronts' mutex.

@@ -62,7 +62,7 @@ void BasicSlabAllocator<Record>::release_records() noexcept {
 template <class Record>
 std::uint32_t BasicSlabAllocator<Record>::take_next() noexcept {
   const std::uint32_t slot = free_.take_first();
-  if (slot != kNone) floor_ = slot + 1;
+  if (slot != kNone) floor_ = std::min(slot + 1, dense_);
   return slot;
 }
 
@@ -131,7 +131,7 @@ std::uint32_t BasicSlabAllocator<Record>::take(std::uint32_t* slots, std::uint32
   if (most != 0 && lowest_ != kNone) slots[count++] = std::exchange(lowest_, kNone);
   count += free_.take_first(slots + count, most - count);
   if (count == 0) return 0;
-  floor_ = slots[count - 1] + 1;
+  floor_ = std::min(slots[count - 1] + 1, dense_);
   taken_ += count;
   for (std::uint32_t i = 0; i < count; ++i)
     ++spans_.data()[slots[i] >> window_bits_].taken;
@@ -291,6 +291,7 @@ void BasicSlabAllocator<Record>::update_dense(std::uint32_t at) noexcept {
   while (full < spans_.size() && spans_[full].slots == span_mask_ + 1)
     ++full;
   dense_ = (full << window_bits_) + (full < spans_.size() ? spans_[full].slots : 0);
+  floor_ = std::min(floor_, dense_);
 }
 
 // Records for the slots of [first, end); those that there are stay.
@@ -362,6 +363,7 @@ const char* BasicSlabAllocator<Record>::validate() const noexcept {
   if (slots != slots_ || taken != taken_) return "live + free is not the slots of all spans";
   const std::uint32_t first = free_.find_first();
   if (first < floor_) return "a free slot is below the floor";
+  if (floor_ > dense_) return "the floor is above a slot that is no span's";
   if (lowest_ != kNone && lowest_ >= first) return "the lowest free slot is not below the others";
   if (free_.count() + (lowest_ != kNone ? 1U : 0U) != slots_ - taken_) {
     return "a bit is set that is no free slot's";

@@ -68,6 +68,9 @@ class BasicAllocator {
   // Gives back every unused page and reservation.
   void flush() noexcept;
 
+  // Calls visit for every live allocation, arena by arena, under its lock: it must not call back.
+  // O(everything).
+  void for_each(void (*visit)(void* user, const AllocationInfo& info) noexcept, void* user) const noexcept;
   // Consistent: no allocation is half in it. Takes every arena's lock in turn.
   [[nodiscard]] AllocatorReport report() const noexcept;
   // The total's figures alone.

@@ -157,19 +157,9 @@ class BasicSlabAllocator {
     return Freed{offset_of(id.index), Bytes{slot_size_}, requested, span_empty(offset_of(id.index))};
   }
   [[nodiscard]] Result<void> try_free(RangeId id) noexcept {
-    if constexpr (!kTracked) {
-      // Below all that is free, nothing is, so that the bits need no look.
-      if (id.index < dense_ && id.index < floor_ && lowest_ == kNone) [[likely]] {
-        Word& word = *record_of(id.index);
-        if ((tag_ | word) == id.generation) [[likely]] {
-          ++word;
-          lowest_ = id.index;
-          --taken_;
-          return {};
-        }
-      }
-    }
-    return free_rare(id);
+    if (!free_lowest(id)) [[unlikely]]
+      return free_rare(id);
+    return {};
   }
 
   // Errors as release.
@@ -383,6 +373,23 @@ class BasicSlabAllocator {
   }
   void update_dense(std::uint32_t at) noexcept;
 
+  // False: not this way.
+  [[nodiscard]] bool free_lowest(RangeId id) noexcept {
+    if constexpr (kTracked) {
+      return false;
+    } else {
+      // Below all that is free, and all that is no span's, nothing is: the bits need no look.
+      if (id.index >= floor_ || lowest_ != kNone) [[unlikely]]
+        return false;
+      Word& word = *record_of(id.index);
+      if ((tag_ | word) != id.generation) [[unlikely]]
+        return false;
+      ++word;
+      lowest_ = id.index;
+      --taken_;
+      return true;
+    }
+  }
   // What is not on the way of most calls.
   [[nodiscard]] std::uint32_t take_next() noexcept;
   void give_next(std::uint32_t slot) noexcept;
@@ -401,7 +408,7 @@ class BasicSlabAllocator {
   unsigned window_bits_ = 0;             // log2 of those
   unsigned window_shift_ = 0;            // log2 of the bytes
   std::uint32_t lowest_ = kNone;         // a free slot below all of free_, or none
-  std::uint32_t floor_ = 0;              // nothing in free_ is below it
+  std::uint32_t floor_ = 0;              // nothing in free_ is below it, and it is not above dense_
   std::uint32_t dense_ = 0;              // all slots below it are spans'
   std::uint32_t taken_ = 0;
   PublishedArray<Word*> records_;  // by chunk; null: never needed. They outlive their spans, so that a handle
