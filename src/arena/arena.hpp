@@ -38,6 +38,16 @@ struct Arena {
   Arena(Spans&& s, const ArenaShape& with, const HostAllocator& host) noexcept
       : shape(with), spans(std::move(s)), notes(host), windows(host) {}
 
+  void count_in(Bytes requested, Bytes size) noexcept {
+    ++count;
+    live += requested;
+    used += size;
+  }
+  void count_out(Bytes requested, Bytes size) noexcept {
+    --count;
+    live -= requested;
+    used -= size;
+  }
   // The window looks empty; collect will see.
   void queue_window(std::uint32_t window) noexcept {
     Window& w = windows[window];

@@ -54,9 +54,7 @@ bool AllocatorCore<Policy>::touch_bound(ArenaOf& arena, const Range& range) noex
 template <class Policy>
 Allocation AllocatorCore<Policy>::publish(ArenaOf& arena, std::uint32_t k, const Range& range,
                                           const AllocationRequest& request) noexcept {
-  ++arena.count;
-  arena.live += request.size;
-  arena.used += range.size;
+  arena.count_in(request.size, range.size);
   const RangeId id = arena.spans.activate(range.id.index, request.size);
   const Allocation allocation{
       arena.spans.address_of(range.offset), request.size, {(k << kArenaShift) | id.index, id.generation}};
@@ -111,9 +109,7 @@ Result<void> AllocatorCore<Policy>::take_back(ArenaOf& arena, std::uint32_t k, c
                              .user_data = info.user_data,
                              .name = info.name});
   }
-  --arena.count;
-  arena.live -= requested;
-  arena.used -= range.size;
+  arena.count_out(requested, range.size);
   if (arena.notes.any()) [[unlikely]] {
     arena.notes.remove(range.id.index);
     update_ways(k);
@@ -124,10 +120,15 @@ Result<void> AllocatorCore<Policy>::take_back(ArenaOf& arena, std::uint32_t k, c
 
 template <class Policy>
 void AllocatorCore<Policy>::give_back(ArenaOf& arena, const Range& range) noexcept {
-  arena.spans.untake(range);
   if (arena.pages) arena.pages->release(range.offset, range.size);
-  const std::uint32_t window = arena.spans.window_of(range.offset);
-  if (!config_.fixed && arena.spans.empty(window)) arena.queue_window(window);
+  if (arena.spans.untake(range) && !config_.fixed) arena.queue_window(arena.spans.window_of(range.offset));
+}
+
+// Of a handle whose address is another.
+template <class Policy>
+tl::unexpected<Error> AllocatorCore<Policy>::not_at(const ArenaOf& arena, RangeId id) noexcept {
+  const bool stale = arena.spans.why_not(id) == ErrorCode::stale_handle;
+  return fail(stale ? ErrorCode::stale_handle : ErrorCode::unknown_handle);
 }
 
 // `address`, where there is one, is what the caller holds beside the id.
@@ -137,17 +138,13 @@ Result<void> AllocatorCore<Policy>::free_locked(AllocationId id, const Address* 
   if (k >= kMaxArenas || !arenas_[k]) return fail(ErrorCode::unknown_handle);
   ArenaOf& arena = *arenas_[k];
   const RangeId range_id{id.index & kIndexMask, id.generation};
+  const bool noted = noted_[k].get();
+  if (!noted && !arena.spans.is_slab()) return free_object(k, range_id, address);
   // A handle of an allocator with the same history names another address.
-  if (address != nullptr && !arena.spans.is_at(range_id.index, *address)) {
-    const ErrorCode code = arena.spans.why_not(range_id);
-    return fail(code == ErrorCode::stale_handle ? code : ErrorCode::unknown_handle);
-  }
-  if (!noted_[k].get()) {
-    if (!arena.spans.is_slab()) return free_object(k, range_id);
-    if (has_fronts_) {
-      spill(k);
-      if (free_parked_observed(id)) return {};
-    }
+  if (address != nullptr && !arena.spans.is_at(range_id.index, *address)) return not_at(arena, range_id);
+  if (!noted && has_fronts_) {
+    spill(k);
+    if (free_parked_observed(id)) return {};
   }
   const Lock lock(arena.mutex);
   if (!arena.spans.knows(range_id)) return fail(arena.spans.why_not(range_id));

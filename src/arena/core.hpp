@@ -150,7 +150,8 @@ class AllocatorCore {
   [[nodiscard]] bool free_parked(AllocationId id, Address address) noexcept;
   [[nodiscard]] bool free_parked_observed(AllocationId id) noexcept;
   [[nodiscard]] Result<void> free_locked(AllocationId id, const Address* address) noexcept;
-  [[nodiscard]] Result<void> free_object(std::uint32_t k, RangeId id) noexcept;
+  [[nodiscard]] Result<void> free_object(std::uint32_t k, RangeId id, const Address* address) noexcept;
+  [[nodiscard]] static tl::unexpected<Error> not_at(const ArenaOf& arena, RangeId id) noexcept;
   // The range is parked, and not among what the arena counts; its lock is held.
   void give_back(ArenaOf& arena, const Range& range) noexcept;
   [[nodiscard]] std::uint32_t take_kept(ArenaOf& arena, std::uint32_t k, const AllocationRequest& request,

@@ -1,5 +1,6 @@
 // Filling the fronts' magazines, spilling and emptying them.
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include "arena/core_hot.hpp"
@@ -104,6 +105,7 @@ std::uint32_t AllocatorCore<Policy>::keep_bound(ArenaOf& arena, const std::uint3
   return bound;
 }
 
+// Page by page slot for slot: what was freed lies in no order.
 template <class Policy>
 void AllocatorCore<Policy>::give_slots(ArenaOf& arena, const std::uint32_t* slots,
                                        std::uint32_t count) noexcept {
@@ -225,8 +227,10 @@ std::uint64_t AllocatorCore<Policy>::parked_pages(ArenaOf& arena, std::uint32_t 
   const std::uint64_t empty = arena.pages->empty();
   for_each_parked(arena, k, [&](const Range& range) { arena.pages->release(range.offset, range.size); });
   const std::uint64_t with_parked = arena.pages->empty();
-  for_each_parked(arena, k,
-                  [&](const Range& range) { (void)arena.pages->touch_bound(range.offset, range.size); });
+  for_each_parked(arena, k, [&](const Range& range) {
+    [[maybe_unused]] const bool bound = arena.pages->touch_bound(range.offset, range.size);
+    assert(bound);
+  });
   return with_parked - empty;
 }
 

@@ -36,9 +36,7 @@ Result<Allocation> AllocatorCore<Policy>::allocate_object(std::uint32_t k,
     if (range) [[likely]] {
       record = arena.spans.records().place(range->id.index, range->offset, range->size);
       if (record != nullptr && touch_bound(arena, *range)) [[likely]] {
-        ++arena.count;
-        arena.live += request.size;
-        arena.used += range->size;
+        arena.count_in(request.size, range->size);
         return hand_out(arena, k, range->id.index, *record, request.size);
       }
       (void)arena.spans.object().give(range->id.index);
@@ -71,11 +69,15 @@ inline std::uint32_t AllocatorCore<Policy>::take_kept(ArenaOf& arena, std::uint3
 }
 
 template <class Policy>
-Result<void> AllocatorCore<Policy>::free_object(std::uint32_t k, RangeId id) noexcept {
+Result<void> AllocatorCore<Policy>::free_object(std::uint32_t k, RangeId id,
+                                                const Address* address) noexcept {
   ArenaOf& arena = *arenas_[k];
   Spans& spans = arena.spans;
   const ObjectRecords& records = spans.records();
   ObjectRecord* record = records.find(id.index);
+  if (address != nullptr && (record == nullptr || !spans.is_at(records.offset_of(*record), *address)))
+      [[unlikely]]
+    return not_at(arena, id);
   const Bytes requested =
       record != nullptr ? records.template park<Policy::kShared>(*record, id.generation) : Bytes{};
   if (requested == Bytes{}) [[unlikely]]
@@ -87,11 +89,8 @@ Result<void> AllocatorCore<Policy>::free_object(std::uint32_t k, RangeId id) noe
          {spans.address_of(offset), requested, {(k << kArenaShift) | id.index, id.generation}});
   if (keep(k, size, requested, id.index)) return {};
   const Lock lock(arena.mutex);
-  --arena.count;
-  arena.live -= requested;
-  arena.used -= size;
-  if (arena.pages) arena.pages->release(offset, size);
-  if (spans.object().give(id.index) && !config_.fixed) arena.queue_window(spans.window_of(offset));
+  arena.count_out(requested, size);
+  give_back(arena, {offset, size, id});
   return {};
 }
 
@@ -99,7 +98,7 @@ Result<void> AllocatorCore<Policy>::free_object(std::uint32_t k, RangeId id) noe
 template <class Policy>
 inline bool AllocatorCore<Policy>::keep(std::uint32_t k, Bytes size, Bytes requested,
                                         std::uint32_t index) noexcept {
-  if (!has_fronts_ || k >= class_count_) return false;
+  if (!keeps_ranges(k)) return false;
   const FrontInHand<Policy> front(fronts_);
   if (!front) [[unlikely]]
     return false;

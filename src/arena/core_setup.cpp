@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "vaspace/base/identity.hpp"
+#include "vaspace/device/profile_checks.hpp"
 
 #include "arena/core.hpp"
 
@@ -35,6 +36,9 @@ auto AllocatorCore<Policy>::create(Backend& backend, const CoreConfig& config) n
     return fail(ErrorCode::invalid_configuration);
   }
   if (Result<void> valid = validate_size_classes(common.classes); !valid) return fail(valid.error());
+  // Reservations are cut up for many: none is one resource's.
+  if (common.traits.dedicated != MemoryTraits::Dedicated::none) return fail(ErrorCode::invalid_configuration);
+  if (!has_traits(profile, common.traits)) return fail(ErrorCode::not_supported);
   if (profile.capabilities.bind) {
     if (common.page_size == Bytes{}) common.page_size = profile.page_sizes[0];
     if (!profile.offers_page(common.page_size)) return fail(ErrorCode::invalid_configuration);

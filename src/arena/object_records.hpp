@@ -1,9 +1,10 @@
 // What is known of an object arena's ranges without its lock: by the node's number, where the range lies and
 // whether it is live.
 //
-//   placed --activate--> live --park--> nobody's --activate--> live ...        park and activate write only
-//   the
-//                                         '--> given back, under the lock      record's life
+//   placed --activate--> live --park--> nobody's --activate--> live ...
+//                                           '--> given back, under the lock
+//
+// park and activate write the record's life alone.
 //
 // Always true: a record's place and size are written under the arena's lock before its range is anybody's,
 // and stay until the range is given back; its generation changes when the range is parked, so that a stale

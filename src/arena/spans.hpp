@@ -72,12 +72,11 @@ class Spans {
   [[nodiscard]] Result<Range> take_window(std::uint32_t window, Bytes requested) noexcept {
     return placed(object_->take_span(begin_of(window), requested));
   }
-  void untake(const Range& range) noexcept {
-    if (slab_) {
-      slab_->give(range.id.index);
-    } else {
-      (void)object_->give(range.id.index);
-    }
+  // Whether its window is empty now.
+  bool untake(const Range& range) noexcept {
+    if (!slab_) return object_->give(range.id.index);
+    slab_->give(range.id.index);
+    return empty(window_of(range.offset));
   }
 
   // Thread-safe, as what they call is (SlotRecords, ObjectRecords).
@@ -104,7 +103,9 @@ class Spans {
   // Any number may be asked for.
   [[nodiscard]] bool is_at(std::uint32_t index, Address address) const noexcept {
     if (!slab_ && !records_->is_placed(index)) return false;
-    const Offset offset = slab_ ? slab_->offset_of(index) : records_->offset_of(index);
+    return is_at(slab_ ? slab_->offset_of(index) : records_->offset_of(index), address);
+  }
+  [[nodiscard]] bool is_at(Offset offset, Address address) const noexcept {
     return window_of(offset) < addresses_.view().size() && address_of(offset) == address;
   }
 
@@ -114,7 +115,6 @@ class Spans {
   [[nodiscard]] ObjectRecords& records() noexcept { return *records_; }
   [[nodiscard]] const PublishedArray<Address>& addresses() const noexcept { return addresses_; }
   // Of object strategy.
-  [[nodiscard]] std::uint64_t granules(Bytes size) const noexcept { return records_->granules(size); }
   [[nodiscard]] Result<Freed> release(RangeId id) noexcept { return object_->release(id); }
   [[nodiscard]] Result<Range> find_at(Offset offset) noexcept {
     if (slab_) return slab_->find_at(offset);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cassert>
 
 #include "vaspace/base/identity.hpp"
 
@@ -198,6 +199,7 @@ auto BasicObjectAllocator<Probe>::try_free(RangeId id) noexcept -> Result<void> 
 
 template <class Probe>
 bool BasicObjectAllocator<Probe>::give(std::uint32_t index) noexcept {
+  assert(pool_.knows(index) && is_live(pool_[index]));
   const Node& hole = pool_[give_back(index)];
   return (hole.prev | hole.next) == 0;
 }

@@ -165,5 +165,27 @@ TEST(FewReservations, R7_ADeviceThatRefusesReservationsIsATypedErrorAndRecovers)
   }
 }
 
+// What reservations cannot be is said at creation, and not by every allocation.
+TEST(Traits, ThatTheDeviceLacksAreRefusedAtCreation) {
+  const auto commits = device_named("AddressCommits").open();
+  const auto pages = device_named("AddressPages").open();
+  EXPECT_EQ(ArenaAllocator::create(*commits, {.traits = {.device_address = true}}).error().code,
+            ErrorCode::not_supported);
+  EXPECT_EQ(ArenaAllocator::create(*commits, {.traits = {.exportable = true}}).error().code,
+            ErrorCode::not_supported);
+  EXPECT_TRUE(ArenaAllocator::create(*commits, {.traits = {.priority = 1}}));
+  // V8: what is cut up for many is no single resource's.
+  EXPECT_EQ(ArenaAllocator::create(*commits, {.traits = {.dedicated = MemoryTraits::Dedicated::image}})
+                .error()
+                .code,
+            ErrorCode::invalid_configuration);
+  // Where reserving takes no memory they do not matter.
+  auto arena = ArenaAllocator::create(*pages, {.traits = {.device_address = true}});
+  ASSERT_TRUE(arena);
+  const auto allocation = arena->allocate({1_KiB, {}, {}, 0});
+  ASSERT_TRUE(allocation);
+  arena->free(*allocation);
+}
+
 }  // namespace
 }  // namespace vaspace::test

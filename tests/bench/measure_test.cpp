@@ -144,6 +144,11 @@ TEST(Measure, CountingWantsAWorkloadThatThereIs) {
   const Counted operations = run_to_count({"W5", "256", "10", "object"});
   EXPECT_GE(operations.count, 10U * 24);
   EXPECT_EQ(operations.unit, Unit::op);
+  EXPECT_EQ(run_to_count({"W2", "in_order", "30", "object"}).count, 30U);
+  EXPECT_EQ(run_to_count({"W3", "reverse", "20", "arena"}).count, 20U);
+  const Counted churn = run_to_count({"W4", "churn", "300", "object"});
+  EXPECT_EQ(churn.count, 300U);
+  EXPECT_EQ(churn.unit, Unit::op);
   for (const std::vector<std::string>& what : {std::vector<std::string>{},
                                                {"W8", "same", "100"},
                                                {"W1", "same", "100", "arena"},
@@ -151,6 +156,8 @@ TEST(Measure, CountingWantsAWorkloadThatThereIs) {
                                                {"W5", "same", "100", "arena"},
                                                {"W5", "256", "", "arena"},
                                                {"W4", "256", "100", "arena"},
+                                               {"W4", "churn", "", "arena"},
+                                               {"W3", "shuffled", "5000", "object"},
                                                {"W8", "other", "100", "arena"},
                                                {"W8", "same", "0", "arena"},
                                                {"W8", "same", "1x", "arena"},

@@ -57,6 +57,34 @@ TYPED_TEST(RangeContract, R1_R2_R3_R4_R6_EqualsTheOracleAfterEveryOperation) {
   }
 }
 
+// The same where holes share bins: sizes of up to a thousand granules, and what they leave of each other.
+TEST(RangeContractOfLargeHoles, R1_R2_R3_R4_EqualsTheOracleAfterEveryOperation) {
+  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+    std::mt19937_64 random(seed);
+    auto driver = ObjectSubject::make(3000 + 700 * seed);
+    for (int i = 0; i < 2000; ++i) {
+      const std::string wrong = driver.apply(random_op(random, 160 * ObjectSubject::kUnit));
+      ASSERT_EQ(wrong, "") << "seed " << seed << ", operation " << i;
+    }
+    ASSERT_EQ(driver.free_all(), "");
+  }
+}
+
+// Who keeps records of its own gives ranges back by their index.
+TEST(ObjectAllocator, GivesByIndexAndSaysWhetherTheSpanIsEmpty) {
+  auto subject = ObjectAllocator::create({.capacity = 64_KiB, .granule = Alignment{256}});
+  ASSERT_TRUE(subject && subject->add_span(64_KiB));
+  const auto a = subject->allocate({48_KiB, {}});
+  const auto b = subject->allocate({16_KiB, {}});
+  const auto c = subject->allocate({64_KiB, {}});
+  ASSERT_TRUE(a && b && c);
+  EXPECT_FALSE(subject->give(b->id.index)) << "its neighbour lives";
+  EXPECT_TRUE(subject->give(c->id.index));
+  EXPECT_TRUE(subject->give(a->id.index));
+  EXPECT_EQ(subject->validate(), nullptr);
+  EXPECT_EQ(subject->try_free(a->id).error().code, ErrorCode::stale_handle);
+}
+
 // R5 in many orders, and R3 at a full block: fill to the first refusal, free in a shuffled order.
 TYPED_TEST(RangeContract, R5_FreeingAllInAnyOrderRestoresTheBlock) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {

@@ -90,9 +90,9 @@ class Stage {
   [[nodiscard]] std::vector<std::string>& leaks() { return leaks_; }
 
   // Empty, or what the device or the host still has. After close().
-  [[nodiscard]] std::string left() const {
+  [[nodiscard]] std::string left(bool but_reservations = false) const {
     std::ostringstream out;
-    if (ledger_.reservations() != 0) out << ledger_.reservations() << " reservations; ";
+    if (ledger_.reservations() != 0 && !but_reservations) out << ledger_.reservations() << " reservations; ";
     if (ledger_.objects() != 0) out << ledger_.objects() << " pages; ";
     if (ledger_.bound_bytes() != 0) out << ledger_.bound_bytes() << " bytes bound; ";
     if (host_.bytes() != 0) out << host_.bytes() << " bytes of host memory; ";

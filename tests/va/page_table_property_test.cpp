@@ -26,6 +26,7 @@ constexpr std::uint32_t kWindows = 3;
 
 enum class OpKind : std::uint8_t {
   touch,
+  touch_bound,
   release,
   begin_bind,
   end_bind,
@@ -67,6 +68,9 @@ class Model {
     switch (op.kind) {
       case OpKind::touch:
         touch(op.a % (kWindows * kWindowPages), op.b);
+        break;
+      case OpKind::touch_bound:
+        touch_bound(op.a % (kWindows * kWindowPages), op.b);
         break;
       case OpKind::release:
         release(op.a);
@@ -129,6 +133,20 @@ class Model {
     const auto touched = table_.touch(at(first), kPage * count);
     require(touched == (ready ? PageTable::Touch::ready : PageTable::Touch::commit), "touch");
     ranges_.push_back({first, count});
+  }
+  void touch_bound(std::uint32_t first, std::uint32_t b) {
+    const std::uint32_t count = 1 + b % std::min(5U, kWindowPages - first % kWindowPages);
+    const std::uint32_t times = count == 1 ? 1 + b % 3 : 1;
+    bool ready = true;
+    for (std::uint32_t page = first; page < first + count; ++page)
+      ready = ready && row(page).state == Row::bound;
+    require(table_.touch_bound(at(first), kPage * count, times) == ready, "touch_bound");
+    for (std::uint32_t page = first; ready && page < first + count; ++page) {
+      if (row(page).touched == 0) std::erase(queue_, page);
+      row(page).touched += times;
+    }
+    for (std::uint32_t i = 0; ready && i < times; ++i)
+      ranges_.push_back({first, count});
   }
   void release(std::uint32_t which) {
     if (ranges_.empty()) return;
@@ -278,6 +296,7 @@ class Model {
 
 rc::Gen<Op> op_gen() {
   const auto kind = rc::gen::weightedElement<OpKind>({{6, OpKind::touch},
+                                                      {3, OpKind::touch_bound},
                                                       {5, OpKind::release},
                                                       {6, OpKind::begin_bind},
                                                       {5, OpKind::end_bind},

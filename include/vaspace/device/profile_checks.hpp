@@ -40,21 +40,29 @@ inline void set_name(DeviceProfile& profile, std::string_view name) noexcept {
   profile.name[length] = '\0';
 }
 
+// Whether memory can be as the traits say, or none is reserved with addresses, so that they do not matter.
+[[nodiscard]] inline bool has_traits(const DeviceProfile& profile, const MemoryTraits& traits) noexcept {
+  const Capabilities& can = profile.capabilities;
+  if (!can.reserve_commits) return true;
+  return (traits.dedicated == MemoryTraits::Dedicated::none || can.dedicated) &&
+         (!traits.device_address || can.device_address) && (!traits.exportable || can.external_memory);
+}
+
 // The part of a ReservationRequest that depends on the profile alone. Errors: invalid_size,
 // invalid_alignment, invalid_argument (memory type, where reserving commits), not_supported (a trait that the
 // profile denies), out_of_address_space (above the largest reservation). Answers the alignment to use.
 [[nodiscard]] inline Result<Alignment> check_reservation_request(const DeviceProfile& profile,
                                                                  const ReservationRequest& request) noexcept {
   const Alignment granularity{profile.reservation_granularity};
-  if (request.size.value == 0 || !is_aligned(request.size, granularity)) return fail(ErrorCode::invalid_size);
+  // What is dedicated to a resource has that resource's size.
+  const bool dedicated = request.traits.dedicated != MemoryTraits::Dedicated::none;
+  if (request.size.value == 0 || (!dedicated && !is_aligned(request.size, granularity)))
+    return fail(ErrorCode::invalid_size);
   if (!request.alignment.valid()) return fail(ErrorCode::invalid_alignment);
   const Capabilities& can = profile.capabilities;
   if (can.reserve_commits && request.memory_type >= profile.memory_type_count)
     return fail(ErrorCode::invalid_argument);
-  const MemoryTraits& traits = request.traits;
-  if ((traits.dedicated != MemoryTraits::Dedicated::none && !can.dedicated) ||
-      (traits.device_address && !can.device_address) || (traits.exportable && !can.external_memory))
-    return fail(ErrorCode::not_supported);
+  if (!has_traits(profile, request.traits)) return fail(ErrorCode::not_supported);
   if (request.size > can.max_reservation_size) return fail(ErrorCode::out_of_address_space);
   return request.alignment > granularity ? request.alignment : granularity;
 }

@@ -1,10 +1,9 @@
 // Free ranges ("holes") in the order (size, offset).
 //
-//   bins (bitmap)   size 1   2   3  ...  127   128-135   136-143 ...    one per size, or per group of sizes
+//   bins (bitmap)   size 1   2   3  ...  127   128-135   136-143 ...    one per size or group of sizes
 //                        |   |             |      |
-//                        .   o             .      o                     a radix directory each: by offset, or
-//                        by
-//                          / | \                / | \                   (low bits of size, offset)
+//                        .   o             .      o                     each a radix directory, by offset
+//                          / | \                / | \                   or (low bits of size, offset)
 //                         *  *  *              *  *  *
 //
 // Always true: a bin's bit is set exactly when its directory is not empty; a directory holds exactly the

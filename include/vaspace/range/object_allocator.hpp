@@ -84,7 +84,8 @@ class BasicObjectAllocator {
   // nothing has changed then.
   [[nodiscard]] Result<Freed> release(RangeId id) noexcept;
   [[nodiscard]] Result<void> try_free(RangeId id) noexcept;
-  // The same for who keeps no more than the index of a live range; whether its span is empty now.
+  // The same for who keeps no more than the index of a live range, and knows that it is one: no other may be
+  // given. Whether its span is empty now.
   [[nodiscard]] bool give(std::uint32_t index) noexcept;
 
   // Makes the range at least `size` long by taking from the hole behind it, or says out_of_space and changes

@@ -2,9 +2,9 @@
 //
 //   offsets   |--a--|----b----|              |--c--|          ranges, as a range allocator placed them
 //   pages     [    2    ][    1    ][    0    ][    1    ]    touched by so many
-//               bound      bound      empty      bound        empty: bound, but touched by none; given back
-//               by
-//                                                             detach(), or found again by the next range
+//               bound      bound      empty      bound        empty: bound, but touched by none
+//
+// What is empty is given back by detach(), or found again by the next range.
 //
 // A page is
 //     unbound --begin_bind--> binding --end_bind--> bound --detach--> unbinding --finish--> unbound
@@ -21,6 +21,7 @@
 #pragma once
 
 #include <array>
+#include <cassert>
 #include <cstdint>
 #include <span>
 
@@ -77,8 +78,10 @@ class PageTable {
   // all lie in one page.
   [[nodiscard]] bool touch_bound(Offset begin, Bytes size, std::uint32_t times = 1) noexcept {
     const std::uint32_t index = page_of(begin);
-    if (index != last_page(begin, size)) [[unlikely]]
+    if (index != last_page(begin, size)) [[unlikely]] {
+      assert(times == 1);
       return touch_several_bound(begin, size);
+    }
     return chunks_.data()[index >> chunk_bits_] != nullptr && touch_one_bound(page(index), times);
   }
   // One less does.
@@ -167,6 +170,7 @@ class PageTable {
   [[nodiscard]] bool make_chunks(std::uint32_t first, std::uint32_t last) noexcept;
   [[nodiscard]] bool touch_one_bound(Page& p, std::uint32_t times) noexcept {
     if (p.state != kBound) return false;
+    assert(p.touched + times <= kMostTouched);
     empty_ -= std::uint64_t{p.touched == 0};
     p.touched = (p.touched + times) & kMostTouched;
     return true;

@@ -98,11 +98,15 @@ Counted run_to_count(const std::vector<std::string>& what) {
   const std::optional<Counting> counting = counting_of(what);
   if (!counting)
     throw WrongUsage(
-        "--count-instructions: not like W8/mixed/10000/arena, W1/shuffled/50000/arena or W5/256/1000/arena");
+        "--count-instructions: not like W8/mixed/10000/arena, W1/shuffled/50000/arena, W4/churn/100000/arena "
+        "or "
+        "W5/256/1000/arena");
   for (const Subject& subject : single_subjects()) {
     if (what[3] != subject.name || !subject.takes(counting->workload, amount_of(false))) continue;
     const auto session = subject.make(setup_of(counting->workload));
     run(*session, *counting);
+    if (session->refused() != 0)
+      throw WrongUsage(fmt::format("--count-instructions: {} of that many do not fit", what[0]));
     return {counting->count, counting->workload.unit};
   }
   throw WrongUsage(
