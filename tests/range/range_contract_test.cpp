@@ -74,13 +74,15 @@ TEST(RangeContractOfLargeHoles, R1_R2_R3_R4_EqualsTheOracleAfterEveryOperation) 
 TEST(ObjectAllocator, GivesByIndexAndSaysWhetherTheSpanIsEmpty) {
   auto subject = ObjectAllocator::create({.capacity = 64_KiB, .granule = Alignment{256}});
   ASSERT_TRUE(subject && subject->add_span(64_KiB));
-  const auto a = subject->allocate({48_KiB, {}});
-  const auto b = subject->allocate({16_KiB, {}});
-  const auto c = subject->allocate({64_KiB, {}});
-  ASSERT_TRUE(a && b && c);
-  EXPECT_FALSE(subject->give(b->id.index)) << "its neighbour lives";
-  EXPECT_TRUE(subject->give(c->id.index));
-  EXPECT_TRUE(subject->give(a->id.index));
+  const auto a = subject->allocate({24_KiB, {}});
+  const auto b = subject->allocate({24_KiB, {}});
+  const auto c = subject->allocate({16_KiB, {}});
+  const auto other = subject->allocate({64_KiB, {}});
+  ASSERT_TRUE(a && b && c && other);
+  EXPECT_FALSE(subject->give(a->id.index)) << "what is behind it lives";
+  EXPECT_FALSE(subject->give(c->id.index)) << "what is before it lives";
+  EXPECT_TRUE(subject->give(other->id.index));
+  EXPECT_TRUE(subject->give(b->id.index));
   EXPECT_EQ(subject->validate(), nullptr);
   EXPECT_EQ(subject->try_free(a->id).error().code, ErrorCode::stale_handle);
 }
