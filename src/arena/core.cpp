@@ -7,8 +7,9 @@ template <class Policy>
 std::uint32_t AllocatorCore<Policy>::choose(const AllocationRequest& request) const noexcept {
   if (request.size > device_size_)
     return kMaxArenas;  // no arena's: no device memory could ever lie behind it
-  const std::uint32_t k = index_.choose(request.size, request.alignment);
-  if (k >= class_count_) return k;
+  const std::uint32_t size_class = index_.choose(request.size, request.alignment);
+  if (size_class >= class_count_) return size_class;
+  const std::uint32_t k = homes_.of(size_class);
   const ArenaShape& shape = arenas_[k]->shape;
   const bool alone = request.alignment > shape.base_alignment || request.size > shape.reservation;
   return alone ? class_count_ : k;  // of a fixed reservation there is no such arena
@@ -55,6 +56,7 @@ template <class Policy>
 Allocation AllocatorCore<Policy>::publish(ArenaOf& arena, std::uint32_t k, const Range& range,
                                           const AllocationRequest& request) noexcept {
   arena.count_in(request.size, range.size);
+  settle(arena, range.size);
   const RangeId id = arena.spans.activate(range.id.index, request.size);
   const Allocation allocation{
       arena.spans.address_of(range.offset), request.size, {(k << kArenaShift) | id.index, id.generation}};
@@ -120,6 +122,8 @@ Result<void> AllocatorCore<Policy>::take_back(ArenaOf& arena, std::uint32_t k, c
 
 template <class Policy>
 void AllocatorCore<Policy>::give_back(ArenaOf& arena, const Range& range) noexcept {
+  if (arena.shape.index == homes_.shared() && homes_.shares()) [[unlikely]]
+    homes_.remove(index_.choose(range.size, {}), range.size);
   if (arena.pages) arena.pages->release(range.offset, range.size);
   if (arena.spans.untake(range) && !config_.fixed) arena.queue_window(arena.spans.window_of(range.offset));
 }

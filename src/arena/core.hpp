@@ -20,6 +20,7 @@
 
 #include "arena/arena.hpp"
 #include "arena/fronts.hpp"
+#include "arena/homes.hpp"
 #include "arena/paging.hpp"
 #include "arena/windows.hpp"
 
@@ -88,6 +89,8 @@ class AllocatorCore {
   [[nodiscard]] Result<void> set_up_arena(std::uint32_t k, const SizeClass& size_class,
                                           Bytes reservation) noexcept;
   [[nodiscard]] bool set_up_slabs() noexcept;
+  void set_up_homes() noexcept;
+  void update_sizes() noexcept;
   void update_ways(std::uint32_t k) noexcept;
   void report_leaks() noexcept;
 
@@ -152,6 +155,15 @@ class AllocatorCore {
   [[nodiscard]] Result<void> free_locked(AllocationId id, const Address* address) noexcept;
   [[nodiscard]] Result<void> free_object(std::uint32_t k, RangeId id, const Address* address) noexcept;
   [[nodiscard]] static tl::unexpected<Error> not_at(const ArenaOf& arena, RangeId id) noexcept;
+  // What goes in and out of the shared arena; its lock is held.
+  void settle(const ArenaOf& arena, Bytes size) noexcept {
+    if (arena.shape.index == homes_.shared() && homes_.shares()) [[unlikely]]
+      settle_shared(size);
+  }
+  [[gnu::noinline]] void settle_shared(Bytes size) noexcept {
+    if (homes_.add(index_.choose(size, {}), size)) update_sizes();
+  }
+  void give_up_homes() noexcept;
   // The range is parked, and not among what the arena counts; its lock is held.
   void give_back(ArenaOf& arena, const Range& range) noexcept;
   [[nodiscard]] std::uint32_t take_kept(ArenaOf& arena, std::uint32_t k, const AllocationRequest& request,
@@ -215,9 +227,10 @@ class AllocatorCore {
   std::uint32_t class_count_ = 0;  // also the index of the arena of allocations that stand alone
   SizeClassIndex index_;
   Fronts<Policy> fronts_;
+  Homes homes_;
   // By size, the slab arena whose magazine serves it; class_count_, whose magazine is always empty, where
-  // none does.
-  std::array<std::uint8_t, (kSmall >> kSmallStepBits)> slab_of_size_{};
+  // none does, or not now.
+  std::array<Figure<std::uint8_t>, (kSmall >> kSmallStepBits)> slab_of_size_;
   // By arena: there are notes, so that frees take the lock.
   std::array<Figure<bool>, kMaxArenas + 1> noted_;
   // By arena: frees do not go the short way, because there is no slab, or they are noted or observed.

@@ -25,7 +25,7 @@ template <class Policy>
 inline Result<Allocation> AllocatorCore<Policy>::allocate(const AllocationRequest& request) noexcept {
   const Bytes size = request.size;
   if (size.value - 1 < kSmall && (request.name.size() | request.user_data) == 0) [[likely]] {
-    const std::uint32_t k = slab_of_size_[(size.value - 1) >> kSmallStepBits];
+    const std::uint32_t k = slab_of_size_[(size.value - 1) >> kSmallStepBits].get();
     const FrontInHand<Policy> front(fronts_);
     if (front) [[likely]] {
       Magazine& magazine = front->magazine(k);

@@ -37,6 +37,7 @@ Result<Allocation> AllocatorCore<Policy>::allocate_object(std::uint32_t k,
       record = arena.spans.records().place(range->id.index, range->offset, range->size);
       if (record != nullptr && touch_bound(arena, *range)) [[likely]] {
         arena.count_in(request.size, range->size);
+        settle(arena, range->size);
         return hand_out(arena, k, range->id.index, *record, request.size);
       }
       (void)arena.spans.object().give(range->id.index);

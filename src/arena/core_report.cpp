@@ -54,6 +54,27 @@ void AllocatorCore<Policy>::collect() noexcept {
   // Where reserving commits, the smallest block is kept too: a program that needs one now and then does not
   // ask the driver for it each time.
   windows_.source().trim(keep == Bytes{} ? keep : std::max(keep, ReservationSource::kFirstBlock));
+  give_up_homes();
+}
+
+// A class whose own arena has no reservation left begins anew in the shared one.
+template <class Policy>
+void AllocatorCore<Policy>::give_up_homes() noexcept {
+  if (!homes_.shares()) return;
+  bool changed = false;
+  for (std::uint32_t k = 0; k < class_count_; ++k) {
+    if (k == homes_.shared() || !homes_.has_own(k)) continue;
+    {
+      const Lock lock(arenas_[k]->mutex);
+      if (arenas_[k]->window_count != 0) continue;
+    }
+    const Lock lock(arenas_[homes_.shared()]->mutex);
+    homes_.lose(k);
+    changed = true;
+  }
+  if (!changed) return;
+  const Lock lock(arenas_[homes_.shared()]->mutex);
+  update_sizes();
 }
 
 template <class Policy>
@@ -61,6 +82,7 @@ void AllocatorCore<Policy>::flush() noexcept {
   empty_fronts();
   give_back(0, kUnlimited);
   windows_.source().trim(Bytes{});
+  give_up_homes();
 }
 
 // The arena's lock is held. Of a slab, what is taken and neither parked nor on its way is live.

@@ -42,8 +42,11 @@ auto AllocatorCore<Policy>::create(Backend& backend, const CoreConfig& config) n
   if (profile.capabilities.bind) {
     if (common.page_size == Bytes{}) common.page_size = profile.page_sizes[0];
     if (!profile.offers_page(common.page_size)) return fail(ErrorCode::invalid_configuration);
+    if (common.earn == ArenaConfig::kEarnByPage)
+      common.earn = common.page_size > ArenaConfig::kLargePage ? common.page_size * 8 : Bytes{};
   } else {
     common.page_size = {};
+    common.earn = {};
   }
   const Bytes unit{std::bit_ceil(
       std::max({AddressTracker::kUnit, common.page_size, profile.reservation_granularity}).value)};
@@ -121,7 +124,7 @@ Result<void> AllocatorCore<Policy>::set_up_arena(std::uint32_t k, const SizeClas
 // looks does not change where things lie.
 template <class Policy>
 bool AllocatorCore<Policy>::set_up_slabs() noexcept {
-  slab_of_size_.fill(static_cast<std::uint8_t>(class_count_));
+  set_up_homes();
   for (Figure<bool>& long_way : long_way_)
     long_way.set(true);
   if (config_.fixed) return true;
@@ -141,18 +144,32 @@ bool AllocatorCore<Policy>::set_up_slabs() noexcept {
                       .windows = &spans.addresses()};
     update_ways(k);
   }
-  // A step's sizes are all one slab's, or none's.
-  for (std::uint32_t step = 0; step < slab_of_size_.size() && !config_.common.observer; ++step) {
-    const Bytes least{(std::uint64_t{step} << kSmallStepBits) + 1};
-    const Bytes most{(std::uint64_t{step} + 1) << kSmallStepBits};
-    const std::uint32_t k = index_.choose(least, {});
-    if (k == index_.choose(most, {}) && k < class_count_ && has_magazine(k)) {
-      slab_of_size_[step] = static_cast<std::uint8_t>(k);
-    }
-  }
+  update_sizes();
   return fronts_.open(shape, {this, [](void* core, Front& front) noexcept {
                                 static_cast<AllocatorCore*>(core)->empty_front(front);
                               }});
+}
+
+// Which classes have an arena of their own: all of them, but where pages are so large that a class's last one
+// is mostly empty.
+template <class Policy>
+void AllocatorCore<Policy>::set_up_homes() noexcept {
+  const std::uint32_t last = class_count_ - 1;
+  const bool can_share = !config_.fixed && !arenas_[last]->spans.is_slab();
+  homes_.set_up(class_count_, last, can_share ? config_.common.earn : Bytes{});
+}
+
+// A step's sizes are all one slab's, or none's.
+template <class Policy>
+void AllocatorCore<Policy>::update_sizes() noexcept {
+  for (std::uint32_t step = 0; step < slab_of_size_.size(); ++step) {
+    const Bytes least{(std::uint64_t{step} << kSmallStepBits) + 1};
+    const Bytes most{(std::uint64_t{step} + 1) << kSmallStepBits};
+    const std::uint32_t k = index_.choose(least, {});
+    const bool serves = k == index_.choose(most, {}) && k < class_count_ && has_magazine(k) &&
+                        homes_.has_own(k) && !config_.common.observer;
+    slab_of_size_[step].set(static_cast<std::uint8_t>(serves ? k : class_count_));
+  }
 }
 
 template <class Policy>

@@ -58,7 +58,7 @@ INSTANTIATE_TEST_SUITE_P(, PagesGivingBack,
                          name_of);
 
 TEST_P(ArenaGivingBack, ReservationsAreMadeOnDemandAndGivenBackByCollectOnly) {
-  open();
+  open({.arena = {.earn = {}}});
   EXPECT_EQ(stage_->counting().counts(), BackendCounts{}) << "creating an allocator calls no driver";
   EXPECT_EQ(reservations(), 0U);
   const auto small = fill(1, 100_B);
@@ -83,7 +83,7 @@ TEST_P(ArenaGivingBack, ReservationsAreMadeOnDemandAndGivenBackByCollectOnly) {
 
 TEST_P(WindowsGivingBack, AFullReservationIsFollowedByAnother) {
   static constexpr SizeClass kTable[] = {{256_B, 2_MiB, Strategy::slab}, {kMaxBytes, 2_MiB}};
-  open({.arena = {.classes = kTable}});
+  open({.arena = {.classes = kTable, .earn = {}}});
   const auto first = fill((2_MiB) / (256_B), 256_B);
   EXPECT_EQ(reservations(), 1U);
   const auto second = fill(1, 256_B);
@@ -117,7 +117,7 @@ TEST_P(PagesGivingBack, R7_FreeCallsNeitherDriverNorHost) {
 // What is retained is at most the fixed rest and one percent of live, whatever was freed.
 TEST_P(PagesGivingBack, CollectRetainsNoMoreThanItMay) {
   for (const Bytes retain : {0_B, 2_MiB, 8_MiB}) {
-    open({.arena = {.retain = retain, .collect_step = 1_GiB}});
+    open({.arena = {.earn = {}, .retain = retain, .collect_step = 1_GiB}});
     const auto stays = fill(50, 1_MiB);
     free(fill(100, 1_MiB));
     va().collect();

@@ -25,6 +25,7 @@ struct Setting {
   std::size_t subject = 0;
   bool standard_table = false, commits = false, index = false, forever = false;
   Bytes physical{};
+  Bytes earn{};
   Call call{};
   std::int64_t driver_fails_at = 0;
   std::int64_t host_fails_at = 0;
@@ -43,7 +44,8 @@ Setting decode_setting(const std::uint8_t* data) {
                              Call::bind,    Call::destroy_physical, Call::wait};
   s.call = kCalls[(data[0] >> 4U) % std::size(kCalls)];
   s.driver_fails_at = data[2];
-  s.host_fails_at = data[3];
+  s.host_fails_at = data[3] % 128;
+  if (data[3] >= 128) s.earn = 96_KiB;
   return s;
 }
 
@@ -69,7 +71,7 @@ void require(const std::string& wrong) {
 
 void run(const Subject& subject, const Setting& setting, const std::vector<VaOp>& ops) {
   const Device device = device_named(setting.commits ? "AddressCommits" : "AddressPages");
-  ArenaConfig config{.retain = 128_KiB, .index_addresses = setting.index};
+  ArenaConfig config{.earn = setting.earn, .retain = 128_KiB, .index_addresses = setting.index};
   if (!setting.standard_table) config.classes = kTiny;
   Stage stage(subject, device.of_size(setting.physical), {.arena = config, .exact_books = !setting.forever});
   stage.faulty().fail_at(setting.call, setting.driver_fails_at, kInjected, setting.forever);

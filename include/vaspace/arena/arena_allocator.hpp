@@ -24,6 +24,12 @@ struct ArenaConfig {
   MemoryTraits traits{};                                      // of every reservation, where reserving commits
   // Unit of the object arenas. Raised for an arena whose reservations would need more than 2^26 of them.
   Alignment granule{256};
+  // A size class has no reservations of its own until what it holds is more than this: until then its
+  // allocations lie with those of the largest sizes, best fit, so that it has no page of its own that is
+  // mostly empty. 0: never. Not where no pages are bound, nor where the last class is a slab.
+  static constexpr Bytes kEarnByPage = kMaxBytes;
+  static constexpr Bytes kLargePage = 256_KiB;
+  Bytes earn = kEarnByPage;  // eight pages where they are larger than kLargePage, else 0
   // What collect keeps of empty pages: so much, and so many percent of live bytes.
   Bytes retain = 2_MiB;
   std::uint32_t retain_percent = 1;
