@@ -22,7 +22,26 @@ Result<void> BindingTable::apply(const BindOp& op, BindJournal& journal) noexcep
   const bool aligned = is_aligned(op.address, unit) && is_aligned(op.size, unit);
   if (op.size.value == 0 || !aligned) return fail(ErrorCode::invalid_argument);
   if (reservations_->holding(op.address, op.size) == nullptr) return fail(ErrorCode::invalid_argument);
-  return op.physical ? bind(op, journal) : unbind(op, journal);
+  if (!op.binds()) return op.replace ? fail(ErrorCode::invalid_argument) : unbind(op, journal);
+  const Capabilities& can = profile_->capabilities;
+  if (op.null && op.physical) return fail(ErrorCode::invalid_argument);
+  const bool asks_access = !op.null && op.access != Access::read_write;
+  if ((op.replace && !can.replace) || (op.null && !can.null_binds) || (asks_access && !can.set_access))
+    return fail(ErrorCode::not_supported);
+  const Result<void> cleared = op.replace ? clear(op, journal) : Result<void>{};
+  if (!cleared) return cleared;
+  return op.null ? bind_null(op, journal) : bind(op, journal);
+}
+
+Result<void> BindingTable::bind_null(const BindOp& op, BindJournal& journal) noexcept {
+  if (any_bound(op.address, op.size)) return fail(ErrorCode::wrong_state);
+  if (!room_for_one(journal)) return fail(ErrorCode::out_of_host_memory);
+  Interval interval{op.address.value, (op.address + op.size).value, {}};
+  interval.value.mapping = ++next_mapping_;
+  interval.value.object = Binding::kNull;
+  interval.value.access = Access::read;
+  add(interval, journal);
+  return {};
 }
 
 Result<void> BindingTable::bind(const BindOp& op, BindJournal& journal) noexcept {
@@ -43,24 +62,30 @@ Result<void> BindingTable::bind(const BindOp& op, BindJournal& journal) noexcept
   interval.value.mapping = ++next_mapping_;
   interval.value.object = PhysicalTable::slot_of(op.physical);
   interval.value.heap = profile_->memory_types[object->memory_type].heap;
+  interval.value.access = op.access;
   add(interval, journal);
   return {};
 }
 
 Result<void> BindingTable::unbind(const BindOp& op, BindJournal& journal) noexcept {
+  if (!all_bound(op.address, op.size)) return fail(ErrorCode::wrong_state);
+  return clear(op, journal);
+}
+
+// Leaves nothing bound there.
+Result<void> BindingTable::clear(const BindOp& op, BindJournal& journal) noexcept {
   const std::uint64_t begin = op.address.value;
   const std::uint64_t end = begin + op.size.value;
-  if (!all_bound(op.address, op.size)) return fail(ErrorCode::wrong_state);
   const bool cuts = cuts_mapping(begin) || cuts_mapping(end);
   if (cuts && !profile_->capabilities.partial_unbind) return fail(ErrorCode::not_supported);
   if (!cut_at(begin, journal) || !cut_at(end, journal)) return fail(ErrorCode::out_of_host_memory);
-  for (std::uint64_t at = begin; at < end;) {
-    const Interval gone = *tree_.containing(at);
+  for (;;) {
+    const Interval* found = tree_.ceiling(begin);
+    if (found == nullptr || found->begin >= end) return {};
+    const Interval gone = *found;
     if (!room_for_one(journal)) return fail(ErrorCode::out_of_host_memory);
     remove(gone, journal);
-    at = gone.end;
   }
-  return {};
 }
 
 Result<void> BindingTable::set_access(Address address, Bytes size, Access access,
@@ -74,6 +99,7 @@ Result<void> BindingTable::set_access(Address address, Bytes size, Access access
   if (!cut_at(address.value, journal) || !cut_at(end, journal)) return fail(ErrorCode::out_of_host_memory);
   for (std::uint64_t at = address.value; at < end;) {
     Interval interval = *tree_.containing(at);
+    if (interval.value.null() && access == Access::read_write) return fail(ErrorCode::not_supported);
     if (!room_for_one(journal)) return fail(ErrorCode::out_of_host_memory);
     remove(interval, journal);
     interval.value.access = access;
@@ -149,6 +175,7 @@ void BindingTable::remove(const Interval& interval, BindJournal& journal) noexce
 
 void BindingTable::insert(const Interval& interval) noexcept {
   tree_.insert(interval);
+  if (interval.value.null()) return;
   (*objects_)[interval.value.object].bound += Bytes{interval.length()};
   if (profile_->capabilities.aliasing) return;
   const std::uint64_t key = key_of(interval);
@@ -157,6 +184,7 @@ void BindingTable::insert(const Interval& interval) noexcept {
 
 void BindingTable::erase(const Interval& interval) noexcept {
   tree_.erase(interval.begin);
+  if (interval.value.null()) return;
   (*objects_)[interval.value.object].bound -= Bytes{interval.length()};
   if (!profile_->capabilities.aliasing) used_keys_.erase(key_of(interval));
 }

@@ -27,6 +27,8 @@ BackendCounts CountingBackend::counts() const noexcept {
   counts.invalidate = read(Counter::invalidate);
   counts.export_physical = read(Counter::export_physical);
   counts.import_physical = read(Counter::import_physical);
+  counts.export_reservation = read(Counter::export_reservation);
+  counts.import_reservation = read(Counter::import_reservation);
   counts.locate = read(Counter::locate);
   counts.budget = read(Counter::budget);
   counts.measured_physical = read(Counter::measured_physical);
@@ -132,6 +134,18 @@ Result<ExternalHandle> CountingBackend::export_physical(PhysicalId physical) noe
 Result<PhysicalId> CountingBackend::import_physical(const PhysicalRequest& request,
                                                     ExternalHandle handle) noexcept {
   return counted(Counter::import_physical, next().import_physical(request, handle));
+}
+
+Result<ExternalHandle> CountingBackend::export_reservation(const Reservation& reservation) noexcept {
+  return counted(Counter::export_reservation, next().export_reservation(reservation));
+}
+
+Result<Reservation> CountingBackend::import_reservation(const ReservationRequest& request,
+                                                        ExternalHandle handle) noexcept {
+  Result<Reservation> answer =
+      counted(Counter::import_reservation, next().import_reservation(request, handle));
+  if (answer) tell(EventKind::reserve, answer->address, answer->size);
+  return answer;
 }
 
 Result<NativeRange> CountingBackend::locate(Address address) noexcept {

@@ -3,9 +3,15 @@
 namespace vaspace {
 
 bool FreeSpace::open(std::uint64_t begin, std::uint64_t end) noexcept {
-  if (!ranges_.reserve(1)) return false;
+  if (!ranges_.reserve(pieces_ + opened_ + 1)) return false;
   ranges_.insert({begin, end, {}});
+  ++opened_;
   return true;
+}
+
+void FreeSpace::close(std::uint64_t begin, Bytes size) noexcept {
+  carve(*ranges_.containing(begin), begin, begin + size.value);
+  --opened_;
 }
 
 bool FreeSpace::is_free(std::uint64_t begin, Bytes size) const noexcept {

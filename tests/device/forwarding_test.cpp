@@ -52,6 +52,8 @@ class ForwardingTest : public testing::Test {
     note(backend.locate(r.address));
     note(backend.export_physical(ids[0]));
     note(backend.import_physical({64_KiB, 0, {}}, {}));
+    note(backend.export_reservation(r));
+    note(backend.import_reservation({64_KiB, {}, {}, 0}, {}));
     note(backend.budget(0));
     note(backend.measured_physical());
     const BindOp off{r.address, 128_KiB, {}, {}};
@@ -85,8 +87,9 @@ TEST_F(ForwardingTest, EveryCallIsCountedOnceUnderItsName) {
   expected.copied_bytes = 1024;
   expected.set_access = expected.map = expected.unmap = expected.flush = expected.invalidate = 1;
   expected.export_physical = expected.import_physical = expected.locate = 1;
+  expected.export_reservation = expected.import_reservation = 1;
   expected.budget = expected.measured_physical = expected.completed = expected.wait = 1;
-  expected.failed = 3;  // locate, export, import
+  expected.failed = 5;  // locate, and both exports and imports
   const BackendCounts counts = counting.counts();
   std::vector<std::pair<std::string, std::uint64_t>> got;
   std::vector<std::pair<std::string, std::uint64_t>> wanted;
@@ -122,6 +125,48 @@ TEST_F(ForwardingTest, AnObserverHearsOfWhatHappenedAndNotOfWhatWasTried) {
                                                            {EventKind::decommit, 128_KiB},
                                                            {EventKind::release, 128_KiB}};
   EXPECT_EQ(got, wanted);
+}
+
+// A backend that has memory for others, for what the CPU's denies.
+class SharingBackend : public ForwardingBackend {
+ public:
+  using ForwardingBackend::ForwardingBackend;
+  Result<ExternalHandle> export_reservation(const Reservation& reservation) noexcept override {
+    return ExternalHandle{static_cast<int>(reservation.handle)};
+  }
+  Result<Reservation> import_reservation(const ReservationRequest& request,
+                                         ExternalHandle handle) noexcept override {
+    return Reservation{Address{64}, request.size, static_cast<std::uint64_t>(handle.fd)};
+  }
+};
+
+TEST_F(ForwardingTest, ReservationsOfOthersPassWithTheirArguments) {
+  SharingBackend sharing(*real_);
+  std::vector<EventKind> events;
+  const Observer observer{&events, [](void* user, const Event& event) noexcept {
+                            static_cast<std::vector<EventKind>*>(user)->push_back(event.kind);
+                          }};
+  CountingBackend counting(sharing, observer);
+  EXPECT_EQ(counting.export_reservation({Address{}, 1_MiB, 7})->fd, 7);
+  const Reservation imported = counting.import_reservation({.size = 3_MiB}, {9}).value();
+  EXPECT_EQ(imported.size, 3_MiB);
+  EXPECT_EQ(imported.handle, 9U);
+  EXPECT_EQ(counting.counts().export_reservation, 1U);
+  EXPECT_EQ(counting.counts().import_reservation, 1U);
+  EXPECT_EQ(events, std::vector{EventKind::reserve});
+}
+
+TEST_F(ForwardingTest, TraitsReachTheOtherBackend) {
+  auto commits = cpu::Backend::create({.physical_size = 16_MiB, .reserve_commits = true});
+  ASSERT_TRUE(commits);
+  ForwardingBackend forwarding(**commits);
+  ReservationRequest request{.size = 64_KiB};
+  request.traits.exportable = true;
+  EXPECT_EQ(forwarding.reserve(request).error().code, ErrorCode::not_supported) << "the profile denies it";
+  request.traits = {};
+  const auto reservation = forwarding.reserve(request);
+  ASSERT_TRUE(reservation);
+  EXPECT_TRUE(forwarding.release(*reservation));
 }
 
 TEST_F(ForwardingTest, AFaultyBackendRefusesTheNthCallOfItsKindAndNoOther) {

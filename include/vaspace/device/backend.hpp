@@ -58,7 +58,7 @@ struct MemoryTraits {
 };
 
 struct ReservationRequest {
-  Bytes size{};                   // a multiple of profile().reservation_granularity
+  Bytes size{};                   // a multiple of profile().reservation_granularity, unless dedicated
   Alignment alignment{};          // of the address; raised to the granularity
   Address hint{};                 // where it would be liked; 0: anywhere. Only ever a hint (C1, C18)
   std::uint32_t memory_type = 0;  // matters where reserve_commits
@@ -81,6 +81,8 @@ struct PhysicalRequest {
   Address near{};
 };
 
+enum class Access : std::uint8_t { none, read, read_write };
+
 // Binds [offset, offset + size) of `physical` at `address`, or unbinds [address, address + size) where there
 // is no `physical`. Address, offset and size are multiples of the smallest page size.
 struct BindOp {
@@ -88,6 +90,16 @@ struct BindOp {
   Bytes size{};
   PhysicalId physical{};
   Bytes offset{};
+  // What may be done there; less than everything only where capabilities.set_access.
+  Access access = Access::read_write;
+  // Binds nothing in place of memory: reads give zeros, and `access` is read (capabilities.null_binds). There
+  // is no `physical` then.
+  bool null = false;
+  // Takes the place of whatever is bound there, or of parts of it, in one step: who reads meanwhile sees the
+  // old or the new, never a hole (capabilities.replace).
+  bool replace = false;
+
+  [[nodiscard]] constexpr bool binds() const noexcept { return null || static_cast<bool>(physical); }
 };
 
 struct CopyOp {
@@ -95,8 +107,6 @@ struct CopyOp {
   Address destination{};
   Bytes size{};
 };
-
-enum class Access : std::uint8_t { none, read, read_write };
 
 struct Budget {
   Bytes size{};    // of the heap
@@ -141,7 +151,8 @@ class Backend {
   // Nothing of it may be bound any more. Errors: unknown_handle, wrong_state; nothing is destroyed then.
   [[nodiscard]] virtual Result<void> destroy_physical(std::span<const PhysicalId> objects) noexcept = 0;
 
-  // All of `ops`, in order, or none. Binding over what is bound and unbinding what is not is wrong_state.
+  // All of `ops`, in order, or none. Binding over what is bound, but to replace it, and unbinding what is not
+  // is wrong_state.
   // Begins after `waits`. Errors: not_supported (a capability that the profile denies), invalid_argument,
   // wrong_state, unknown_handle, out_of_mappings, out_of_host_memory.
   [[nodiscard]] virtual Result<TimelinePoint> bind(std::span<const BindOp> ops,

@@ -17,11 +17,15 @@
 namespace vaspace {
 
 struct Binding {
+  static constexpr std::uint32_t kNull = ~std::uint32_t{0};
+
   std::uint64_t place = 0;    // of the first byte, in its heap
   std::uint64_t mapping = 0;  // one number per bind: what is split keeps it (C8)
-  std::uint32_t object = 0;   // slot in the PhysicalTable
+  std::uint32_t object = 0;   // slot in the PhysicalTable; kNull: no memory, reads give zeros
   std::uint32_t heap = 0;
   Access access = Access::read_write;
+
+  [[nodiscard]] bool null() const noexcept { return object == kNull; }
 };
 
 using BindingTree = IntervalTreap<Binding>;
@@ -69,7 +73,9 @@ class BindingTable {
   struct Nothing {};
 
   [[nodiscard]] Result<void> bind(const BindOp& op, BindJournal& journal) noexcept;
+  [[nodiscard]] Result<void> bind_null(const BindOp& op, BindJournal& journal) noexcept;
   [[nodiscard]] Result<void> unbind(const BindOp& op, BindJournal& journal) noexcept;
+  [[nodiscard]] Result<void> clear(const BindOp& op, BindJournal& journal) noexcept;
   [[nodiscard]] bool cuts_mapping(std::uint64_t point) const noexcept;
   [[nodiscard]] bool cut_at(std::uint64_t point, BindJournal& journal) noexcept;
   [[nodiscard]] bool room_for_one(BindJournal& journal) noexcept;

@@ -35,6 +35,8 @@ struct BackendCounts {
   std::uint64_t invalidate = 0;
   std::uint64_t export_physical = 0;
   std::uint64_t import_physical = 0;
+  std::uint64_t export_reservation = 0;
+  std::uint64_t import_reservation = 0;
   std::uint64_t locate = 0;
   std::uint64_t budget = 0;
   std::uint64_t measured_physical = 0;
@@ -53,7 +55,8 @@ struct BackendCounts {
 // taken while calls are under way are each exact, but not of one moment.
 class CountingBackend final : public ForwardingBackend {
  public:
-  // Events: reserve and release with the reservation, commit and decommit with each range bound or unbound.
+  // Events: reserve (imports too) and release with the reservation, commit and decommit with each range bound
+  // or unbound.
   explicit CountingBackend(Backend& next, Observer observer = {}) noexcept
       : ForwardingBackend(next), observer_(observer) {}
 
@@ -79,6 +82,9 @@ class CountingBackend final : public ForwardingBackend {
   [[nodiscard]] Result<ExternalHandle> export_physical(PhysicalId physical) noexcept override;
   [[nodiscard]] Result<PhysicalId> import_physical(const PhysicalRequest& request,
                                                    ExternalHandle handle) noexcept override;
+  [[nodiscard]] Result<ExternalHandle> export_reservation(const Reservation& reservation) noexcept override;
+  [[nodiscard]] Result<Reservation> import_reservation(const ReservationRequest& request,
+                                                       ExternalHandle handle) noexcept override;
   [[nodiscard]] Result<NativeRange> locate(Address address) noexcept override;
   [[nodiscard]] Result<bool> completed(TimelinePoint point) noexcept override;
   [[nodiscard]] Result<void> wait(TimelinePoint point, std::uint64_t timeout_ns) noexcept override;
@@ -105,6 +111,8 @@ class CountingBackend final : public ForwardingBackend {
     invalidate,
     export_physical,
     import_physical,
+    export_reservation,
+    import_reservation,
     locate,
     budget,
     measured_physical,
@@ -151,6 +159,8 @@ void BackendCounts::each(Visit&& visit) const {
   visit("invalidate", invalidate);
   visit("export_physical", export_physical);
   visit("import_physical", import_physical);
+  visit("export_reservation", export_reservation);
+  visit("import_reservation", import_reservation);
   visit("locate", locate);
   visit("budget", budget);
   visit("measured_physical", measured_physical);

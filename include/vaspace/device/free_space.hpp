@@ -19,10 +19,14 @@ class FreeSpace {
  public:
   explicit FreeSpace(const HostAllocator& host) noexcept : ranges_(host) {}
 
-  // Makes [begin, end) free; once, before all else. False: no host memory.
+  // Makes [begin, end) free, which touches nothing that was opened before. False: no host memory.
   [[nodiscard]] bool open(std::uint64_t begin, std::uint64_t end) noexcept;
+  // Takes for good what was opened as a whole and is free again.
+  void close(std::uint64_t begin, Bytes size) noexcept;
   // Room for taking what will be given back in `pieces` further pieces. False: no host memory.
-  [[nodiscard]] bool reserve(std::size_t pieces) noexcept { return ranges_.reserve(pieces_ + pieces + 1); }
+  [[nodiscard]] bool reserve(std::size_t pieces) noexcept {
+    return ranges_.reserve(pieces_ + pieces + opened_);
+  }
 
   // Both need reserve() first; what they take is given back in `pieces` pieces at most. `size` is above 0.
   [[nodiscard]] std::optional<std::uint64_t> take_lowest(Bytes size, Alignment alignment,
@@ -44,6 +48,7 @@ class FreeSpace {
 
   Ranges ranges_;
   std::size_t pieces_ = 0;  // that are still to come back
+  std::size_t opened_ = 0;
 };
 
 }  // namespace vaspace

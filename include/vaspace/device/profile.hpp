@@ -46,6 +46,10 @@ struct Capabilities {
   bool physical_offset = false;
   // One page may be bound at two addresses at once (V29).
   bool aliasing = false;
+  // A bind may take the place of what is bound, in one step (BindOp::replace).
+  bool replace = false;
+  // Addresses can be bound to nothing: reads give zeros (BindOp::null).
+  bool null_binds = false;
   // bind() and copy() may answer with a point that is not yet complete.
   bool completes_later = false;
   // What is bound can be read and written by the host at its address, without map().
