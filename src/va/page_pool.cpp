@@ -1,27 +1,37 @@
 #include "vaspace/va/page_pool.hpp"
 
+#include <algorithm>
+
 namespace vaspace {
 
-Result<void> PagePool::take(Address near, std::span<PhysicalId> out) noexcept {
+std::size_t PagePool::take_pooled(std::span<PhysicalId> out) noexcept {
+  const std::scoped_lock lock(mutex_);
   std::size_t taken = 0;
-  {
-    const std::scoped_lock lock(mutex_);
-    for (; taken < out.size() && !pooled_.empty(); ++taken) {
-      out[taken] = pooled_.back();
-      pooled_.pop_back();
-    }
-    pooled_count_.store(pooled_.size(), std::memory_order_relaxed);
+  for (; taken < out.size() && !pooled_.empty(); ++taken) {
+    out[taken] = pooled_.back();
+    pooled_.pop_back();
   }
-  if (taken == out.size()) return {};
-  const PhysicalRequest request{
-      .size = page_size_, .memory_type = memory_type_, .near = near + taken * page_size_};
-  const Result<void> created = backend_.create_physical(request, out.subspan(taken));
-  if (!created) {
-    give(out.first(taken), kUnlimited);
-    return fail(created.error());
+  pooled_count_.store(pooled_.size(), std::memory_order_relaxed);
+  return taken;
+}
+
+Result<void> PagePool::create(Address near, std::span<PhysicalId> out) noexcept {
+  if (out.empty()) return {};
+  const PhysicalRequest request{.size = page_size_, .memory_type = memory_type_, .near = near};
+  return backend_.create_physical(request, out);
+}
+
+Result<void> PagePool::take(Address near, std::span<PhysicalId> out) noexcept {
+  const std::size_t taken = take_pooled(out);
+  const Result<void> created = create(near + taken * page_size_, out.subspan(taken));
+  if (created) {
+    count(out.size() - taken);
+    return {};
   }
-  held_.fetch_add(out.size() - taken, std::memory_order_relaxed);
-  return {};
+  give(out.first(taken), kUnlimited);
+  // Whoever looks at `out` after a failure finds no page that is the pool's.
+  std::fill(out.begin(), out.end(), PhysicalId{});
+  return created;
 }
 
 bool PagePool::pool_one(PhysicalId page, std::uint64_t keep) noexcept {

@@ -96,6 +96,31 @@ TEST_F(PagePoolTest, R7_ATakeThatTheDeviceRefusesChangesNothing) {
   pool_.give(out, 0);
 }
 
+// R7: who looks at what it wanted after a refusal finds nothing there that is the pool's.
+TEST_F(PagePoolTest, R7_ARefusedTakeLeavesNoPageInTheCallersHands) {
+  const auto pages = take(3);
+  pool_.give(pages, kUnlimited);
+  faulty_.fail_at(Call::create_physical, 1, {ErrorCode::out_of_device_memory, -2});
+  std::vector<PhysicalId> out(5);
+  ASSERT_FALSE(pool_.take({}, out));
+  for (const PhysicalId page : out)
+    EXPECT_FALSE(page);
+}
+
+TEST_F(PagePoolTest, PooledAndNewPagesCanBeHadApart) {
+  const auto pages = take(2);
+  pool_.give(pages, kUnlimited);
+  std::vector<PhysicalId> out(5);
+  EXPECT_EQ(pool_.take_pooled(out), 2U);
+  EXPECT_EQ(pool_.pooled(), 0U);
+  ASSERT_TRUE(pool_.create({}, std::span(out).subspan(2)));
+  EXPECT_EQ(pool_.held(), 2U) << "who keeps a budget counts them";
+  pool_.count(3);
+  EXPECT_EQ(pool_.held(), 5U);
+  pool_.give(out, 0);
+  EXPECT_EQ(on_device(), Bytes{});
+}
+
 // R7: a page that the device does not take back stays pooled and counted, and is offered again.
 TEST_F(PagePoolTest, R7_RefusedPagesStayCountedAndAreOfferedAgain) {
   const auto pages = take(4);

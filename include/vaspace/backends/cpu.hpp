@@ -2,10 +2,11 @@
 //
 // Always true:
 //  - A reservation is PROT_NONE address space and costs no memory. A page is a piece of the heap's memfd,
-//  really
-//    taken when it is created (fallocate) and really given back when it is destroyed (a hole is punched), so
-//    that st_blocks of the memfd is the physical memory held.
+//    really taken when it is created (fallocate) and really given back when it is destroyed (a hole is
+//    punched), so that st_blocks of the memfd is the physical memory held.
 //  - What is bound can be read and written at its address; what is unbound is inaccessible again and faults.
+//    What is bound to null reads as zeros and costs no memory; a write there faults, as it does in what is
+//    read-only.
 //  - mappings held, as the kernel counts them, never pass config.max_mappings.
 #pragma once
 
@@ -36,6 +37,8 @@ struct BackendConfig {
   bool partial_unbind = true;
   bool physical_offset = true;
   bool aliasing = true;
+  bool replace = true;
+  bool null_binds = true;
   bool reserve_commits = false;
   Bytes max_reservation_size = kMaxBytes;
   std::uint64_t max_reservations = kUnlimited;
@@ -54,15 +57,13 @@ struct BackendConfig {
 //  - out_of_address_space for a reservation above max_reservation_size or beyond max_reservations;
 //  - not_supported for a second binding of the same bytes where aliasing is off;
 //  - wrong_state for destroying, releasing, mapping or changing the access of what a bind or copy that has
-//  not
-//    passed still concerns;
+//    not passed still concerns;
 //  - wrong_state for releasing what is still mapped by map(); map() and its kind: invalid_size for 0,
 //    unknown_address outside all reservations, invalid_argument where the range leaves its reservation, and
 //    wrong_state where it is not bound or, for the last three, not mapped;
 //  - invalid_argument for a point that it has not answered yet;
 //  - device_lost, for good, where the OS refused a bind after its call had returned, or refused to take a
-//  failed
-//    batch back: what is mapped is no longer known.
+//    failed batch back: what is mapped is no longer known.
 class Backend final : public vaspace::Backend {
  public:
   // Errors: invalid_configuration, out_of_host_memory, io_error (native: errno of memfd_create).

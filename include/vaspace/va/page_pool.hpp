@@ -34,8 +34,14 @@ class PagePool {
   // Times that the device did not take a page back.
   [[nodiscard]] std::uint64_t refused() const noexcept { return refused_.load(std::memory_order_relaxed); }
 
-  // Fills `out`: all or none. Errors: as Backend::create_physical.
+  // Fills `out`: all or none, and then it is cleared. Errors: as Backend::create_physical.
   [[nodiscard]] Result<void> take(Address near, std::span<PhysicalId> out) noexcept;
+  // Its parts, for who keeps a budget and reserves under a lock of its own. Pooled pages only, as many as
+  // there are: how many. No driver call.
+  [[nodiscard]] std::size_t take_pooled(std::span<PhysicalId> out) noexcept;
+  // New pages only, not counted in held() before count() says so. All or none. Errors: as above.
+  [[nodiscard]] Result<void> create(Address near, std::span<PhysicalId> out) noexcept;
+  void count(std::size_t created) noexcept { held_.fetch_add(created, std::memory_order_relaxed); }
   // Pages that nothing is bound to any more go back: into the pool while it has fewer than `keep`, else to
   // the device. A page that the device does not take back stays pooled.
   void give(std::span<const PhysicalId> pages, std::uint64_t keep) noexcept;

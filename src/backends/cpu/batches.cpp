@@ -9,8 +9,9 @@ namespace vaspace::cpu {
 int Backend::State::carry_out(const Step& step) const noexcept {
   switch (step.kind) {
     case Step::Kind::map:
-      return map_file(step.address, step.size, files[step.heap]->descriptor(), step.place,
-                      Access::read_write);
+      return map_file(step.address, step.size, files[step.heap]->descriptor(), step.place, step.access);
+    case Step::Kind::null:
+      return map_zeros(step.address, step.size);
     case Step::Kind::unmap:
       return map_nothing(step.address, step.size);
     case Step::Kind::copy:

@@ -8,6 +8,7 @@ namespace vaspace::cpu {
 // Whether one kernel call can do both.
 bool Backend::State::continues(const BindOp& last, const BindOp& next) noexcept {
   if (next.address != last.address + last.size) return false;
+  if (last.null != next.null || last.replace != next.replace || last.access != next.access) return false;
   if (!last.physical || !next.physical) return !last.physical && !next.physical;
   const PhysicalObject* a = objects.find(last.physical);
   const PhysicalObject* b = objects.find(next.physical);
@@ -49,9 +50,11 @@ Result<void> Backend::State::plan_run(std::span<const BindOp> run, Bytes size) n
   Step step;
   step.address = begin;
   step.size = size;
+  if (run.front().null) step.kind = Step::Kind::null;
   if (run.front().physical) {
     const BindingTree::Interval* bound = tree.containing(begin.value);
     step.kind = Step::Kind::map;
+    step.access = run.front().access;
     step.heap = bound->value.heap;
     step.place = bound->value.place;
   }
@@ -76,13 +79,18 @@ int Backend::State::restore(Address address, Bytes size) const noexcept {
     const BindingTree::Interval* next = bound != nullptr ? bound : tree.ceiling(at);
     const std::uint64_t stop = next == nullptr ? end : bound != nullptr ? next->end : next->begin;
     const Bytes length{(stop < end ? stop : end) - at};
-    refusal = bound == nullptr
-                  ? map_nothing(Address{at}, length, Insist::yes)
-                  : map_file(Address{at}, length, files[bound->value.heap]->descriptor(),
-                             bound->value.place + (at - bound->begin), bound->value.access, Insist::yes);
+    refusal = bound == nullptr ? map_nothing(Address{at}, length, Insist::yes)
+                               : restore_bound(Address{at}, length, *bound);
     at += length.value;
   }
   return refusal;
+}
+
+int Backend::State::restore_bound(Address at, Bytes length,
+                                  const BindingTree::Interval& bound) const noexcept {
+  if (bound.value.null()) return map_zeros(at, length, Insist::yes);
+  return map_file(at, length, files[bound.value.heap]->descriptor(),
+                  bound.value.place + (at.value - bound.begin), bound.value.access, Insist::yes);
 }
 
 // What has not changed is left as it is, without a split.
@@ -100,7 +108,7 @@ int Backend::State::restore_access(Address address, Bytes size) const noexcept {
 
 void Backend::State::mark_used(std::uint64_t value) noexcept {
   for (const BindJournal::Change& change : journal.changes())
-    objects[change.interval.value.object].last_use = value;
+    if (!change.interval.value.null()) objects[change.interval.value.object].last_use = value;
   for (const Step& step : steps) {
     reservations.holding(step.address, step.size)->last_use = value;
     if (step.kind == Step::Kind::copy) reservations.holding(step.source, step.size)->last_use = value;

@@ -64,6 +64,8 @@ void set_capabilities(Capabilities& can, const BackendConfig& config) noexcept {
   can.partial_unbind = can.bind && config.partial_unbind;
   can.physical_offset = can.bind && config.physical_offset;
   can.aliasing = can.bind && config.aliasing;
+  can.replace = can.bind && config.replace;
+  can.null_binds = can.bind && config.null_binds;
   can.set_access = can.bind;
   can.completes_later = config.bind_latency_ns != 0;
   can.host_addressable = true;

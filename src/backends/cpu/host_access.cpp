@@ -12,7 +12,7 @@ bool host_visible(Backend::State& s, const ReservationRecord& record, Address ad
   const std::uint64_t end = (address + size).value;
   for (std::uint64_t at = address.value; at < end;) {
     const BindingTree::Interval* bound = s.bindings.tree().containing(at);
-    if (!types[s.objects[bound->value.object].memory_type].host_visible) return false;
+    if (!bound->value.null() && !types[s.objects[bound->value.object].memory_type].host_visible) return false;
     at = bound->end;
   }
   return true;

@@ -94,6 +94,10 @@ int map_nothing(Address address, Bytes size, Insist insist) noexcept {
   return map_at(address, size, {PROT_NONE, kReserveFlags, -1, 0}, insist);
 }
 
+int map_zeros(Address address, Bytes size, Insist insist) noexcept {
+  return map_at(address, size, {PROT_READ, kReserveFlags, -1, 0}, insist);
+}
+
 int protect(Address address, Bytes size, Access access) noexcept {
   return ::mprotect(pointer(address), size.value, protection(access)) == 0 ? 0 : errno;
 }

@@ -18,10 +18,12 @@ namespace vaspace::cpu {
 // thread is given the addresses in between (which is noticed: EEXIST).
 enum class Insist : bool { no, yes };
 
-// Both replace whatever is mapped there.
+// All replace whatever is mapped there, in one step: another thread sees the old or the new.
 [[nodiscard]] int map_file(Address address, Bytes size, int file, std::uint64_t offset, Access access,
                            Insist insist = Insist::no) noexcept;
 [[nodiscard]] int map_nothing(Address address, Bytes size, Insist insist = Insist::no) noexcept;
+// Reads give zeros, out of one page that the kernel has for everybody.
+[[nodiscard]] int map_zeros(Address address, Bytes size, Insist insist = Insist::no) noexcept;
 [[nodiscard]] int protect(Address address, Bytes size, Access access) noexcept;
 
 // What a refused mapping is called.

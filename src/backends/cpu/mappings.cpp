@@ -6,13 +6,15 @@ namespace {
 // What the kernel sees at one address, and how far that goes.
 struct Piece {
   bool bound = false;
+  bool null = false;
   Access access = Access::none;
   std::uint32_t heap = 0;
   std::uint64_t shift = 0;  // file offset less address
   std::uint64_t end = 0;
 
   [[nodiscard]] bool merges_with(const Piece& other) const noexcept {
-    return bound == other.bound && access == other.access && heap == other.heap && shift == other.shift;
+    return bound == other.bound && null == other.null && access == other.access && heap == other.heap &&
+           shift == other.shift;
   }
 };
 
@@ -20,9 +22,10 @@ Piece piece_at(const BindingTree& tree, std::uint64_t point, std::uint64_t limit
   Piece piece;
   if (const BindingTree::Interval* found = tree.containing(point)) {
     piece.bound = true;
+    piece.null = found->value.null();
     piece.access = found->value.access;
     piece.heap = found->value.heap;
-    piece.shift = found->value.place - found->begin;
+    if (!piece.null) piece.shift = found->value.place - found->begin;
     piece.end = found->end;
     return piece;
   }

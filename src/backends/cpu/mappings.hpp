@@ -4,8 +4,8 @@
 //   mappings    |-1--|---2---|-3--|-4--|
 //
 // Always true: a reservation costs one mapping, and one more for each point inside it where the kernel cannot
-// merge the sides: it merges holes with holes, and bindings of one file with neighbouring offsets and equal
-// access.
+// merge the sides: it merges holes with holes, null with null, and bindings of one file with neighbouring
+// offsets and equal access.
 #pragma once
 
 #include <cstdint>

@@ -88,6 +88,8 @@ struct Backend::State {
 
   // Makes the kernel show what the books say. 0 or errno.
   [[nodiscard]] int restore(Address address, Bytes size) const noexcept;
+  [[nodiscard]] int restore_bound(Address at, Bytes length,
+                                  const BindingTree::Interval& bound) const noexcept;
   // The same for a range that is bound throughout and differs by its access at most.
   [[nodiscard]] int restore_access(Address address, Bytes size) const noexcept;
 

@@ -12,11 +12,12 @@
 namespace vaspace::cpu {
 
 struct Step {
-  enum class Kind : std::uint8_t { map, unmap, copy };
+  enum class Kind : std::uint8_t { map, null, unmap, copy };
   Kind kind = Kind::unmap;
-  std::uint32_t heap = 0;   // map
-  std::uint64_t place = 0;  // map: the offset in the heap's file
-  Address address{};        // what changes
+  Access access = Access::read_write;  // map
+  std::uint32_t heap = 0;              // map
+  std::uint64_t place = 0;             // map: the offset in the heap's file
+  Address address{};                   // what changes
   Bytes size{};
   Address source{};  // copy
 };
