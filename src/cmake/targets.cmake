@@ -17,6 +17,16 @@ function(vaspace_common_options target)
   endif()
 endfunction()
 
+# A sanitizer's build compiles several sources as one, which takes a third of the time. Not so where names that
+# are a file's own meet another file's: vaspace_apart(target).
+if(VASPACE_SANITIZE)
+  set(CMAKE_UNITY_BUILD ON)
+  set(CMAKE_UNITY_BUILD_BATCH_SIZE 6)
+endif()
+function(vaspace_apart)
+  set_target_properties(${ARGN} PROPERTIES UNITY_BUILD OFF)
+endfunction()
+
 # What build.sh's run with the address sanitizer builds for the other compiler's warnings: none of its own tests are
 # run there.
 function(vaspace_warnings_alone target)

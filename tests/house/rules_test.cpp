@@ -16,7 +16,7 @@ struct Group {
   char letter;
   int first, last;
 };
-constexpr Group kRules[] = {{'R', 1, 10}, {'T', 1, 2}, {'V', 1, 31}, {'C', 1, 18}};
+constexpr Group kRules[] = {{'R', 1, 10}, {'T', 1, 3}, {'V', 1, 31}, {'C', 1, 18}};
 
 std::vector<std::string> all_rules() {
   std::vector<std::string> rules;
