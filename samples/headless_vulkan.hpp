@@ -23,6 +23,7 @@ struct HeadlessVulkan {
   VkQueue queue = VK_NULL_HANDLE;  // takes transfer commands
   std::uint32_t queue_family = 0;
   VkCommandPool commands = VK_NULL_HANDLE;
+  bool timeline_semaphores = false;  // enabled
 
   // `messages` counts what the validation layer says, to the end of the instance.
   explicit HeadlessVulkan(int& messages) : messages_(&messages) {
@@ -74,7 +75,7 @@ struct HeadlessVulkan {
   void create_instance() {
     VkApplicationInfo application{};
     application.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO;
-    application.apiVersion = VK_API_VERSION_1_1;
+    application.apiVersion = VK_API_VERSION_1_2;
     VkInstanceCreateInfo info{};
     info.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO;
     info.pApplicationInfo = &application;
@@ -144,8 +145,15 @@ struct HeadlessVulkan {
     queues.queueFamilyIndex = queue_family;
     queues.queueCount = 1;
     queues.pQueuePriorities = &priority;
+    VkPhysicalDeviceTimelineSemaphoreFeatures timelines{};
+    timelines.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TIMELINE_SEMAPHORE_FEATURES;
+    timelines.timelineSemaphore = VK_TRUE;
+    VkPhysicalDeviceProperties properties;
+    vkGetPhysicalDeviceProperties(physical_device, &properties);
+    timeline_semaphores = properties.apiVersion >= VK_API_VERSION_1_2;  // where they are no longer optional
     VkDeviceCreateInfo info{};
     info.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO;
+    if (timeline_semaphores) info.pNext = &timelines;
     info.queueCreateInfoCount = 1;
     info.pQueueCreateInfos = &queues;
     check(vkCreateDevice(physical_device, &info, nullptr, &device), "vkCreateDevice");

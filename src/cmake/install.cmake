@@ -19,7 +19,7 @@ install(TARGETS ${layers} EXPORT vaspaceTargets
 set(absent_headers "")
 foreach(backend cpu vulkan cuda)
   if(NOT TARGET vaspace_${backend})
-    list(APPEND absent_headers PATTERN "backends/${backend}.hpp" EXCLUDE)
+    list(APPEND absent_headers REGEX "(backends|frontends)/${backend}([._/]|$)" EXCLUDE)
   endif()
 endforeach()
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/vaspace DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}

@@ -7,6 +7,12 @@
 #include "vaspace/device/address_backend.hpp"
 
 #include "failed.hpp"
+#ifdef VASPACE_TOOLS_CUDA
+#include "cuda_devices.hpp"
+#endif
+#ifdef VASPACE_TOOLS_VULKAN
+#include "vulkan_device.hpp"
+#endif
 
 namespace vaspace::tools {
 
@@ -40,9 +46,16 @@ std::shared_ptr<Backend> open_address(Bytes device_size) {
   return owned(AddressBackend::create(config), "address");
 }
 
-std::shared_ptr<Backend> open_by_name(std::string_view name, Bytes device_size) {
+std::shared_ptr<Backend> open_by_name(std::string_view name, [[maybe_unused]] std::string_view device,
+                                      Bytes device_size) {
   if (name == "cpu") return open_cpu(device_size);
   if (name == "address") return open_address(device_size);
+#ifdef VASPACE_TOOLS_VULKAN
+  if (name == "vulkan") return open_vulkan_backend(device);
+#endif
+#ifdef VASPACE_TOOLS_CUDA
+  if (name == "cuda") return open_cuda_backend(device);
+#endif
   throw Failed(fmt::format("this vaspace was built without the {} backend", name));
 }
 
@@ -53,12 +66,29 @@ bool is_backend_name(std::string_view name) {
 }
 
 bool is_built_in(std::string_view backend) {
+#ifdef VASPACE_TOOLS_VULKAN
+  if (backend == "vulkan") return true;
+#endif
+#ifdef VASPACE_TOOLS_CUDA
+  if (backend == "cuda") return true;
+#endif
   return backend == "cpu" || backend == "address";
 }
 
+std::vector<std::string> device_names([[maybe_unused]] std::string_view backend) {
+#ifdef VASPACE_TOOLS_VULKAN
+  if (backend == "vulkan") return vulkan_device_names();
+#endif
+#ifdef VASPACE_TOOLS_CUDA
+  if (backend == "cuda") return cuda_device_names();
+#endif
+  return {""};
+}
+
 OpenBackend open_backend(std::string_view name, std::string_view device, Bytes device_size) {
-  OpenBackend open{.backend = open_by_name(name, device_size), .counting = nullptr};
-  if (!device.empty() && device != open.device_name())
+  OpenBackend open{.backend = open_by_name(name, device, device_size), .counting = nullptr};
+  // CUDA's has found it: by its number, which is not its name, or by its name.
+  if (!device.empty() && name != "cuda" && device != open.device_name())
     throw Failed(
         fmt::format("the {} backend has no device \"{}\", only \"{}\"", name, device, open.device_name()));
   open.counting = std::make_unique<CountingBackend>(*open.backend);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "vaspace/device/backend.hpp"
 #include "vaspace/device/counting_backend.hpp"
@@ -16,6 +17,9 @@ inline constexpr std::array<std::string_view, 4> kBackendNames{"cpu", "address",
 [[nodiscard]] bool is_backend_name(std::string_view name);
 // Whether this command was built with it.
 [[nodiscard]] bool is_built_in(std::string_view backend);
+
+// The devices found here, by name; an empty name where a backend has but one of its own making.
+[[nodiscard]] std::vector<std::string> device_names(std::string_view backend);
 
 // A backend, and in front of it one that counts the calls.
 struct OpenBackend {

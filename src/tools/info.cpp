@@ -5,6 +5,7 @@
 
 #include "backend_choice.hpp"
 #include "bytes_text.hpp"
+#include "failed.hpp"
 #include "json_file.hpp"
 
 namespace vaspace::tools {
@@ -21,11 +22,15 @@ Json limit_json(std::uint64_t limit) {
   return limit == kUnlimited ? Json(nullptr) : Json(limit);
 }
 
-Json heaps_json(const DeviceProfile& profile) {
+Json heaps_json(const OpenBackend& open) {
+  const DeviceProfile& profile = open.profile();
   Json heaps = Json::array();
   for (std::uint32_t i = 0; i < profile.heap_count; ++i) {
-    heaps.push_back(
-        {{"size_bytes", profile.heaps[i].size.value}, {"device_local", profile.heaps[i].device_local}});
+    const Budget budget = open.backend->budget(i).value_or(Budget{});
+    heaps.push_back({{"size_bytes", profile.heaps[i].size.value},
+                     {"device_local", profile.heaps[i].device_local},
+                     {"budget_bytes", budget.budget.value},
+                     {"usage_bytes", budget.usage.value}});
   }
   return heaps;
 }
@@ -57,6 +62,8 @@ Json capabilities_json(const Capabilities& can) {
           {"copy", can.copy},
           {"set_access", can.set_access},
           {"external_memory", can.external_memory},
+          {"dedicated", can.dedicated},
+          {"device_address", can.device_address},
           {"measures_physical", can.measures_physical},
           {"max_mappings", limit_json(can.max_mappings)},
           {"max_reservations", limit_json(can.max_reservations)},
@@ -69,18 +76,28 @@ Json device_json(const OpenBackend& open) {
   for (const Bytes page : profile.pages())
     pages.push_back(page.value);
   return {{"name", open.device_name()},
-          {"heaps", heaps_json(profile)},
+          {"heaps", heaps_json(open)},
           {"memory_types", types_json(profile)},
           {"page_bytes", pages},
           {"reservation_granularity_bytes", profile.reservation_granularity.value},
           {"capabilities", capabilities_json(profile.capabilities)}};
 }
 
+// One that cannot be opened is told in its place: those behind it are there all the same.
+Json device_json(std::string_view backend, const std::string& device) {
+  try {
+    return device_json(open_backend(backend, device, kPlayedSize));
+  } catch (const Failed& failed) {
+    return {{"name", device}, {"refused", failed.what()}};
+  }
+}
+
 Json info_json() {
   Json backends = Json::array();
   for (const std::string_view name : kBackendNames) {
     Json devices = Json::array();
-    if (is_built_in(name)) devices.push_back(device_json(open_backend(name, "", kPlayedSize)));
+    for (const std::string& device : is_built_in(name) ? device_names(name) : std::vector<std::string>{})
+      devices.push_back(device_json(name, device));
     backends.push_back({{"name", name}, {"built", is_built_in(name)}, {"devices", devices}});
   }
   return {{"schema", "vaspace.info/1"}, {"version", VASPACE_VERSION}, {"backends", backends}};
@@ -100,9 +117,11 @@ std::string bytes_of(const Json& number) {
 
 std::string device_text(const Json& device) {
   std::string text = fmt::format("  device \"{}\"\n", device["name"].get<std::string>());
+  if (device.contains("refused")) return text + fmt::format("    {}\n", device["refused"].get<std::string>());
   for (std::size_t i = 0; i < device["heaps"].size(); ++i) {
     const Json& heap = device["heaps"][i];
-    text += fmt::format("    heap {}: {}, {}\n", i, bytes_of(heap["size_bytes"]), flags_text(heap));
+    text += fmt::format("    heap {}: {}, {}; budget {}, used {}\n", i, bytes_of(heap["size_bytes"]),
+                        flags_text(heap), bytes_of(heap["budget_bytes"]), bytes_of(heap["usage_bytes"]));
   }
   for (std::size_t i = 0; i < device["memory_types"].size(); ++i) {
     const Json& type = device["memory_types"][i];

@@ -58,8 +58,9 @@ std::string complaint(const std::vector<ReplayRun>& runs) {
 int replay(const ReplayArguments& arguments) {
   const ReplayOptions options = understand(arguments);
   const Bytes page_size = page_size_for(options);
-  if (options.sub_buffers)
-    throw Failed("--sub-buffers: this vaspace was built without the heap layer, which has them");
+  if (options.sub_buffers && options.backend != "vulkan")
+    throw Failed(
+        fmt::format("--sub-buffers: the heap layer has them on vulkan only, not on {}", options.backend));
   std::vector<trace::Trace> traces;
   for (const std::string& path : options.traces)
     traces.push_back(load_trace(path));

@@ -49,6 +49,12 @@ Json run_json(const ReplayRun& run) {
   json["backend_calls"] = Json::object();
   for (const auto& [name, count] : run.backend_calls)
     json["backend_calls"][name] = count;
+  if (run.sub_buffers) {
+    json["sub_buffers"] = {{"peak_live_bytes", run.sub_buffers->peak_live.value},
+                           {"peak_committed_bytes", run.sub_buffers->peak_committed.value},
+                           {"mean_live_bytes", rounded(run.sub_buffers->mean_live)},
+                           {"mean_committed_bytes", rounded(run.sub_buffers->mean_committed)}};
+  }
   return json;
 }
 

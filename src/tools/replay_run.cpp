@@ -10,6 +10,9 @@
 #include "backend_choice.hpp"
 #include "failed.hpp"
 #include "replay_engine.hpp"
+#ifdef VASPACE_TOOLS_VULKAN
+#include "replay_vulkan.hpp"
+#endif
 
 namespace vaspace::tools {
 
@@ -86,6 +89,9 @@ Bytes device_size_for(const ReplayOptions& options, Bytes peak_live, Bytes page_
 ReplayRun replay_once(const std::string& name, const trace::Trace& trace, AllocatorKind allocator,
                       const ReplayOptions& options, const Ground& ground,
                       const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+#ifdef VASPACE_TOOLS_VULKAN
+  if (options.backend == "vulkan") return replay_on_vulkan(name, trace, allocator, options, progress);
+#endif
   const OpenBackend open = open_backend(options.backend, options.device, ground.device_size);
   const std::unique_ptr<Verifier> verifier = make_verifier(open.profile(), options.verify);
   const ReplaySettings settings{.align_buffers = options.align_buffers,
@@ -100,7 +106,8 @@ ReplayRun replay_once(const std::string& name, const trace::Trace& trace, Alloca
                 .page_size = ground.page_size,
                 .threads = options.threads,
                 .result = {},
-                .backend_calls = {}};
+                .backend_calls = {},
+                .sub_buffers = {}};
   run.result = replay_through(allocator, *open.counting, ground.page_size, trace, settings, verifier.get());
   run.backend_calls = calls_of(*open.counting);
   return run;

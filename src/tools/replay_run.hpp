@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,14 @@ namespace vaspace::tools {
 
 using BackendCalls = std::vector<std::pair<std::string, std::uint64_t>>;
 
+// Of the buffer rows alone, with --sub-buffers: memory behind them, against what they asked for.
+struct SubBufferFigures {
+  Bytes peak_live{};
+  Bytes peak_committed{};
+  double mean_live = 0;
+  double mean_committed = 0;
+};
+
 struct ReplayRun {
   std::string trace;  // as it was named
   AllocatorKind allocator{};
@@ -25,6 +34,7 @@ struct ReplayRun {
   unsigned threads = 1;
   ReplayResult result;
   BackendCalls backend_calls;
+  std::optional<SubBufferFigures> sub_buffers;
 };
 
 // Where a trace is replayed, decided before the first run.

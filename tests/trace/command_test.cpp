@@ -25,10 +25,14 @@ struct Ended {
   std::string err;
 };
 
+// What Mesa's driver leaks, which the loader has unloaded by then, is not the command's.
+constexpr const char* kEnvironment = "ASAN_OPTIONS=detect_leaks=0 ";
+
 // `arguments` goes through the shell.
 Ended vaspace(const Folder& folder, const std::string& arguments) {
   const std::string out = folder.path("stdout"), err = folder.path("stderr");
-  const std::string line = std::string(VASPACE_COMMAND) + " " + arguments + " >" + out + " 2>" + err;
+  const std::string line =
+      std::string(kEnvironment) + VASPACE_COMMAND + " " + arguments + " >" + out + " 2>" + err;
   const int status = std::system(line.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, contents_of(out), contents_of(err)};
 }
@@ -122,7 +126,10 @@ TEST(Command, ABadTraceAmongGoodOnesStopsBeforeTheFirstRun) {
 TEST(Command, WhatIsNotBuiltInSaysSo) {
   const Folder folder;
   const std::string trace = small_trace(folder);
-  expect_failure(folder, "replay " + trace + " --backend cuda", "built without the cuda backend");
+  // Not built in, or no driver: the same words end both.
+  ASSERT_EQ(setenv("VASPACE_CUDA_DRIVER", "libno_such_driver.so.1", 1), 0);
+  expect_failure(folder, "replay " + trace + " --backend cuda", "the cuda backend");
+  ASSERT_EQ(unsetenv("VASPACE_CUDA_DRIVER"), 0);
   expect_failure(folder, "replay " + trace + " --sub-buffers", "heap layer");
   expect_failure(folder, "replay " + trace + " --device nosuch", "no device \"nosuch\"");
 }
@@ -133,7 +140,8 @@ TEST(Command, WhatCannotBeWrittenIsAFailure) {
   expect_failure(folder, "replay " + small_trace(folder) + " --backend address --json /dev/full",
                  "cannot write it");
   const std::string err = folder.path("err");
-  const int status = std::system((std::string(VASPACE_COMMAND) + " info >/dev/full 2>" + err).c_str());
+  const int status =
+      std::system((std::string(kEnvironment) + VASPACE_COMMAND + " info >/dev/full 2>" + err).c_str());
   EXPECT_EQ(WEXITSTATUS(status), 1);
   expect_one_line(contents_of(err));
 }
@@ -336,7 +344,12 @@ TEST(Command, InfoListsEveryBackend) {
   for (const Json& backend : info["backends"]) {
     names.push_back(backend["name"]);
     EXPECT_THAT(ended.out, HasSubstr(names.back()));
-    EXPECT_EQ(backend["built"].get<bool>(), !backend["devices"].empty());
+    const bool built = backend["built"].get<bool>();
+    EXPECT_TRUE(built || backend["devices"].empty());
+    // Whether there is a GPU, and a driver, is the machine's.
+    if (names.back() == "cpu" || names.back() == "address") {
+      EXPECT_FALSE(backend["devices"].empty());
+    }
     for (const Json& device : backend["devices"]) {
       EXPECT_TRUE(device["name"].is_string());
       EXPECT_GT(device["heaps"].size(), 0U);

@@ -108,15 +108,66 @@ TEST_F(BackendTest, V15_ProtectedMemoryNeedsAFeature) {
 
 TEST_F(BackendTest, V9_DeviceAddressOnlyWhenAsked) {
   create();
-  const auto plain = reserve(4_KiB);
-  ASSERT_TRUE(plain);
-  EXPECT_EQ(object_at(plain->address).flags, 0U);
+  const ReservationRequest addressed{.size = 4_KiB, .memory_type = 1, .traits = {.device_address = true}};
+  EXPECT_FALSE(backend->profile().capabilities.device_address);
+  EXPECT_EQ(code(backend->reserve(addressed)), ErrorCode::not_supported)
+      << "bufferDeviceAddress is not enabled";
   auto config = driver.config();
-  config.device_address = true;
+  config.features.buffer_device_address = true;
   create(config);
-  const auto addressed = reserve(4_KiB);
-  ASSERT_TRUE(addressed);
-  EXPECT_EQ(object_at(addressed->address).flags, VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT);
+  EXPECT_TRUE(backend->profile().capabilities.device_address);
+  EXPECT_EQ(object_at(reserve(4_KiB)->address).flags, 0U);
+  EXPECT_EQ(object_at(backend->reserve(addressed)->address).flags, VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT);
+}
+
+TEST_F(BackendTest, V8_DedicatedMemoryNamesItsResourceAndHasItsSize) {
+  create();
+  const auto dedicated = [](MemoryTraits::Dedicated kind, std::uint64_t resource) {
+    return ReservationRequest{
+        .size = 1000_B, .memory_type = 1, .traits = {.dedicated = kind, .resource = resource}};
+  };
+  const auto buffer = backend->reserve(dedicated(MemoryTraits::Dedicated::buffer, 77));
+  const auto image = backend->reserve(dedicated(MemoryTraits::Dedicated::image, 78));
+  ASSERT_TRUE(buffer && image);
+  EXPECT_EQ(object_at(buffer->address).size, 1000U) << "neither more nor less than the resource's";
+  EXPECT_EQ(object_at(buffer->address).dedicated_buffer, 77U);
+  EXPECT_EQ(object_at(buffer->address).dedicated_image, 0U);
+  EXPECT_EQ(object_at(image->address).dedicated_image, 78U);
+  EXPECT_EQ(backend->locate(image->address)->offset, 0_B);
+  EXPECT_EQ(code(backend->reserve(dedicated(MemoryTraits::Dedicated::buffer, 0))),
+            ErrorCode::invalid_argument);
+  EXPECT_EQ(code(reserve(1000_B)), ErrorCode::invalid_size) << "shared memory is cut in whole units";
+  EXPECT_TRUE(backend->release(*buffer));
+}
+
+TEST_F(BackendTest, PriorityIsPassedOnWhereItIsEnabledAndClamped) {
+  const ReservationRequest low{.size = 4_KiB, .memory_type = 1, .traits = {.priority = -3.0F}};
+  create();
+  EXPECT_EQ(object_at(backend->reserve(low)->address).priority, -1.0F) << "not chained";
+  auto config = driver.config();
+  config.features.memory_priority = true;
+  create(config);
+  EXPECT_EQ(object_at(backend->reserve(low)->address).priority, 0.0F);
+  EXPECT_EQ(object_at(reserve(4_KiB)->address).priority, 0.5F);
+}
+
+TEST_F(BackendTest, V18_WithoutTheExtensionNothingIsExported) {
+  create();
+  EXPECT_FALSE(backend->profile().capabilities.external_memory);
+  const ReservationRequest exportable{.size = 4_KiB, .memory_type = 1, .traits = {.exportable = true}};
+  EXPECT_EQ(code(backend->reserve(exportable)), ErrorCode::not_supported);
+  EXPECT_EQ(code(backend->export_reservation(*reserve(4_KiB))), ErrorCode::not_supported);
+  EXPECT_EQ(code(backend->import_reservation({.size = 4_KiB, .memory_type = 1}, {3})),
+            ErrorCode::not_supported);
+  EXPECT_EQ(backend->host_pointer_alignment(), 0_B);
+  EXPECT_EQ(code(backend->host_pointer_types(&driver)), ErrorCode::not_supported);
+}
+
+TEST_F(BackendTest, V15_ProtectedMemoryWhereTheFeatureIsOn) {
+  auto config = driver.config();
+  config.features.protected_memory = true;
+  create(config);
+  EXPECT_TRUE(reserve(4_KiB, FakeDriver::kProtected));
 }
 
 TEST_F(BackendTest, R8_AlignmentsAtTheEdges) {

@@ -106,13 +106,16 @@ TEST_F(DriverTest, V6_V7_ThreeBuffersInOneBlock) {
 
 TEST_F(DriverTest, V9_BuffersWithDeviceAddresses) {
   auto config = gpu->config();
-  config.device_address = true;
+  config.features.buffer_device_address = true;
   create(config);
   const VkBuffer addressed =
       buffer(4096, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT);
   const VkMemoryRequirements needs = requirements(addressed);
-  const Reservation block =
-      backend->reserve({.size = 64_KiB, .memory_type = visible_type(needs.memoryTypeBits)}).value();
+  const Reservation block = backend
+                                ->reserve({.size = 64_KiB,
+                                           .memory_type = visible_type(needs.memoryTypeBits),
+                                           .traits = {.device_address = true}})
+                                .value();
   EXPECT_EQ(bind(addressed, block.address), VK_SUCCESS);
   VkBufferDeviceAddressInfo info{};
   info.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO;

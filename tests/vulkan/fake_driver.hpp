@@ -23,6 +23,8 @@ class FakeDriver {
     VkDeviceSize size = 0;
     std::uint32_t type = 0;
     VkMemoryAllocateFlags flags = 0;
+    std::uint64_t dedicated_buffer = 0, dedicated_image = 0;
+    float priority = -1.0F;  // not given
     bool mapped = false;
     std::vector<unsigned char> bytes;
   };
@@ -72,6 +74,22 @@ class FakeDriver {
     return config;
   }
 
+  template <class Function>
+  static Function function(VkDevice device, const char* name) {
+    return reinterpret_cast<Function>(get_device_function(device, name));
+  }
+  // All that it has, by name; valid for ever.
+  static std::vector<vulkan::NamedFunction> all_functions() {
+    static const auto of_instance = instance_functions();
+    static const auto of_device = device_functions();
+    std::vector<vulkan::NamedFunction> all;
+    for (const auto* each : {&of_instance, &of_device}) {
+      for (const auto& [name, function] : *each)
+        all.push_back({name.c_str(), function});
+    }
+    return all;
+  }
+
  private:
   template <class Handle>
   Handle handle() {
@@ -107,26 +125,30 @@ class FakeDriver {
   }
   static PFN_vkVoidFunction VKAPI_PTR get_instance_function(VkInstance instance, const char* name) {
     if (self(instance).missing == name) return nullptr;
-    const std::map<std::string, PFN_vkVoidFunction> functions = {
-        {"vkGetDeviceProcAddr", as_void(&get_device_function)},
-        {"vkGetPhysicalDeviceProperties", as_void(&get_properties)},
-        {"vkGetPhysicalDeviceProperties2", as_void(&get_properties2)},
-        {"vkGetPhysicalDeviceMemoryProperties2", as_void(&get_memory_properties2)},
-        {"vkEnumerateDeviceExtensionProperties", as_void(&enumerate_extensions)}};
+    const auto functions = instance_functions();
     const auto found = functions.find(name);
     return found == functions.end() ? nullptr : found->second;
   }
+  static std::map<std::string, PFN_vkVoidFunction> instance_functions() {
+    return {{"vkGetDeviceProcAddr", as_void(&get_device_function)},
+            {"vkGetPhysicalDeviceProperties", as_void(&get_properties)},
+            {"vkGetPhysicalDeviceProperties2", as_void(&get_properties2)},
+            {"vkGetPhysicalDeviceMemoryProperties2", as_void(&get_memory_properties2)},
+            {"vkEnumerateDeviceExtensionProperties", as_void(&enumerate_extensions)}};
+  }
   static PFN_vkVoidFunction VKAPI_PTR get_device_function(VkDevice device, const char* name) {
     if (self(device).missing == name) return nullptr;
-    const std::map<std::string, PFN_vkVoidFunction> functions = {
-        {"vkAllocateMemory", as_void(&allocate)},
-        {"vkFreeMemory", as_void(&free)},
-        {"vkMapMemory", as_void(&map)},
-        {"vkUnmapMemory", as_void(&unmap)},
-        {"vkFlushMappedMemoryRanges", as_void(&flush)},
-        {"vkInvalidateMappedMemoryRanges", as_void(&invalidate)}};
+    const auto functions = device_functions();
     const auto found = functions.find(name);
     return found == functions.end() ? nullptr : found->second;
+  }
+  static std::map<std::string, PFN_vkVoidFunction> device_functions() {
+    return {{"vkAllocateMemory", as_void(&allocate)},
+            {"vkFreeMemory", as_void(&free)},
+            {"vkMapMemory", as_void(&map)},
+            {"vkUnmapMemory", as_void(&unmap)},
+            {"vkFlushMappedMemoryRanges", as_void(&flush)},
+            {"vkInvalidateMappedMemoryRanges", as_void(&invalidate)}};
   }
 
   static void VKAPI_PTR get_properties(VkPhysicalDevice device, VkPhysicalDeviceProperties* out) {
@@ -171,6 +193,16 @@ class FakeDriver {
     return VK_SUCCESS;
   }
 
+  static void read_chained(const VkBaseInStructure* chained, Object& object) {
+    if (chained->sType == VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO)
+      object.flags = reinterpret_cast<const VkMemoryAllocateFlagsInfo*>(chained)->flags;
+    if (chained->sType == VK_STRUCTURE_TYPE_MEMORY_PRIORITY_ALLOCATE_INFO_EXT)
+      object.priority = reinterpret_cast<const VkMemoryPriorityAllocateInfoEXT*>(chained)->priority;
+    if (chained->sType != VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO) return;
+    const auto& dedicated = *reinterpret_cast<const VkMemoryDedicatedAllocateInfo*>(chained);
+    object.dedicated_buffer = (std::uint64_t)dedicated.buffer;
+    object.dedicated_image = (std::uint64_t)dedicated.image;
+  }
   static VkResult VKAPI_PTR allocate(VkDevice device, const VkMemoryAllocateInfo* info,
                                      const VkAllocationCallbacks*, VkDeviceMemory* out) {
     FakeDriver& driver = self(device);
@@ -187,8 +219,8 @@ class FakeDriver {
     Object object;
     object.size = info->allocationSize;
     object.type = info->memoryTypeIndex;
-    if (info->pNext != nullptr)
-      object.flags = static_cast<const VkMemoryAllocateFlagsInfo*>(info->pNext)->flags;
+    for (auto* next = static_cast<const VkBaseInStructure*>(info->pNext); next != nullptr; next = next->pNext)
+      read_chained(next, object);
     driver.objects[++driver.last_id_] = std::move(object);
     *out = (VkDeviceMemory)driver.last_id_;
     return VK_SUCCESS;

@@ -14,12 +14,19 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vulkan/vk_platform.h>
 
 #include "vaspace/base/host_object.hpp"
 #include "vaspace/device/backend.hpp"
 
 // The same declarations as vulkan_core.h has; repeating a typedef is allowed.
+struct VkDeviceCreateInfo;
+#if UINTPTR_MAX == UINT64_MAX
+typedef struct VkSemaphore_T* VkSemaphore;
+#else
+typedef uint64_t VkSemaphore;
+#endif
 typedef struct VkInstance_T* VkInstance;
 typedef struct VkPhysicalDevice_T* VkPhysicalDevice;
 typedef struct VkDevice_T* VkDevice;
@@ -28,6 +35,28 @@ typedef PFN_vkVoidFunction(VKAPI_PTR* PFN_vkGetInstanceProcAddr)(VkInstance inst
 typedef PFN_vkVoidFunction(VKAPI_PTR* PFN_vkGetDeviceProcAddr)(VkDevice device, const char* pName);
 
 namespace vaspace::vulkan {
+
+// What the application enabled when it created the device. A driver does not tell; and what is not enabled
+// must not be used.
+struct DeviceFeatures {
+  bool buffer_device_address = false;     // bufferDeviceAddress
+  bool memory_priority = false;           // VK_EXT_memory_priority: memoryPriority
+  bool protected_memory = false;          // protectedMemory
+  bool device_coherent_memory = false;    // VK_AMD_device_coherent_memory: deviceCoherentMemory
+  bool sparse_binding = false;            // sparseBinding
+  bool sparse_residency_buffer = false;   // sparseResidencyBuffer
+  bool sparse_residency_aliased = false;  // sparseResidencyAliased
+  bool timeline_semaphore = false;        // timelineSemaphore
+};
+
+// Reads it off the structure that the device was created with, chained features included.
+[[nodiscard]] DeviceFeatures features_of(const VkDeviceCreateInfo& info) noexcept;
+
+// A function of the application's own, by the name that Vulkan has for it.
+struct NamedFunction {
+  const char* name = nullptr;
+  PFN_vkVoidFunction function = nullptr;
+};
 
 struct BackendConfig {
   // Instance and device are of Vulkan 1.1 or later and outlive the backend. The instance may be null where
@@ -40,14 +69,27 @@ struct BackendConfig {
   PFN_vkGetInstanceProcAddr get_instance_proc_addr = nullptr;
   PFN_vkGetDeviceProcAddr get_device_proc_addr = nullptr;
   const char* loader = "libvulkan.so.1";
-  // Allocate with VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT (V9). The device has bufferDeviceAddress enabled.
-  bool device_address = false;
+  // Called in place of what the two above or the loader would answer; only read during create().
+  std::span<const NamedFunction> functions{};
+  // What is missing here is denied by profile().capabilities, or refused with not_supported.
+  DeviceFeatures features{};
   // Ask VK_EXT_memory_budget for budgets where the physical device has it.
   bool memory_budget = true;
   // Memory objects that this backend may hold at once; 0: what the device allows for the whole process
   // (maxMemoryAllocationCount), lowered to the 2^24 - 1 that addresses can name.
   std::uint32_t max_memory_objects = 0;
   HostAllocator host = default_host_allocator();
+};
+
+// What the device says about where resources may lie, in bytes.
+struct ResourceLimits {
+  Alignment uniform{1};  // of a descriptor's offset
+  Alignment storage{1};
+  Alignment texel{1};
+  Alignment scratch{1};  // of acceleration structures; 1 where the device has none
+  Alignment copy{1};     // best for copies between buffers and images
+  Alignment non_coherent_atom{1};
+  Alignment buffer_image_granularity{1};
 };
 
 // Thread-safe: any call from any thread, but calls on one memory object that contradict each other (release
@@ -72,11 +114,13 @@ class Backend final : public vaspace::Backend {
   [[nodiscard]] Result<Budget> budget(std::uint32_t heap) noexcept override;
   static constexpr std::uint32_t kBudgetReadingLife = 32;
 
-  // One vkAllocateMemory. Any alignment up to 2^40 is met; `hint` is ignored. Errors: invalid_size,
-  // invalid_alignment, invalid_argument (no such memory type), not_supported (a type that needs a device
-  // feature: PROTECTED, DEVICE_COHERENT_AMD, ...), out_of_address_space (V4; above the largest memory object,
-  // V5; an alignment above 2^40), out_of_device_memory (the driver, or more than the heap),
-  // out_of_host_memory, device_lost, driver_error.
+  // One vkAllocateMemory. Any alignment up to 2^40 is met; `hint` is ignored. Memory that is dedicated to a
+  // resource (V8) may have any size, because Vulkan wants exactly the resource's. Exportable memory has
+  // opaque file descriptors. Errors: invalid_size, invalid_alignment, invalid_argument (no such memory type;
+  // dedicated to a null handle; exportable memory that is not dedicated, where export_needs_dedicated()),
+  // not_supported (a type or trait that needs a device feature which is not enabled), out_of_address_space
+  // (V4; above the largest memory object, V5; an alignment above 2^40), out_of_device_memory (the driver, or
+  // more than the heap), out_of_host_memory, device_lost, driver_error.
   [[nodiscard]] Result<Reservation> reserve(const ReservationRequest& request) noexcept override;
   // vkFreeMemory. Errors: invalid_argument for what is not exactly a live reservation of this backend,
   // wrong_state while it is mapped.
@@ -102,7 +146,46 @@ class Backend final : public vaspace::Backend {
   // {VkDeviceMemory as a number, offset in it}. O(1). Errors: unknown_address.
   [[nodiscard]] Result<NativeRange> locate(Address address) noexcept override;
 
-  // Nothing here completes later: the default point has passed, and no other exists (invalid_argument).
+  // V17, V18. A new descriptor each time, the caller's to close. Errors: invalid_argument (not a live
+  // reservation of this backend, or not reserved as exportable), not_supported (VK_KHR_external_memory_fd is
+  // not enabled), the driver's own.
+  [[nodiscard]] Result<ExternalHandle> export_reservation(const Reservation& reservation) noexcept override;
+  // The request has the size, the memory type and the resource (if it was dedicated) of the exporter. The
+  // descriptor becomes the driver's when this succeeds. Errors: as reserve(), and not_supported as above.
+  [[nodiscard]] Result<Reservation> import_reservation(const ReservationRequest& request,
+                                                       ExternalHandle handle) noexcept override;
+  // Exported memory has to be dedicated on this device (V18).
+  [[nodiscard]] bool export_needs_dedicated() const noexcept;
+
+  // What the frontend needs of the device, as the configuration gave it or the device says.
+  [[nodiscard]] VkDevice device() const noexcept;
+  [[nodiscard]] const BackendConfig& config() const noexcept;
+  [[nodiscard]] const ResourceLimits& resource_limits() const noexcept;
+  // A function of the device for buffers, images and names; null where the device or this list has it not.
+  [[nodiscard]] PFN_vkVoidFunction function(const char* name) const noexcept;
+
+  // What host pointers that are imported are aligned to, and their sizes; 0 where VK_EXT_external_memory_host
+  // is not enabled.
+  [[nodiscard]] Bytes host_pointer_alignment() const noexcept;
+  // The memory types, as a bit mask, that this pointer can be imported as. Errors: not_supported,
+  // invalid_alignment, the driver's own.
+  [[nodiscard]] Result<std::uint32_t> host_pointer_types(const void* pointer) noexcept;
+  // Memory that is the host's: `pointer` stays the caller's and outlives the reservation. Errors:
+  // invalid_alignment (of the pointer), invalid_size (no multiple of host_pointer_alignment()), and as
+  // reserve().
+  [[nodiscard]] Result<Reservation> import_host_pointer(void* pointer,
+                                                        const ReservationRequest& request) noexcept;
+
+  // Makes a timeline semaphore of the application's known, so that points on it can be asked for and waited
+  // for. It outlives the backend, or is forgotten before its end. Errors: not_supported (timelineSemaphore is
+  // not enabled), invalid_argument (null), out_of_host_memory.
+  [[nodiscard]] Result<TimelineId> add_timeline(VkSemaphore semaphore) noexcept;
+  // Its id means nothing from now on. Errors: invalid_argument.
+  [[nodiscard]] Result<void> forget_timeline(TimelineId timeline) noexcept;
+  // The value that a timeline has reached now. Errors: invalid_argument, the driver's own.
+  [[nodiscard]] Result<std::uint64_t> reached(TimelineId timeline) noexcept;
+  // Nothing of the backend's own completes later: the default point has passed. Other points are on timelines
+  // that were added. Errors: invalid_argument (another timeline), device_lost, driver_error; timed_out.
   [[nodiscard]] Result<bool> completed(TimelinePoint point) noexcept override;
   [[nodiscard]] Result<void> wait(TimelinePoint point, std::uint64_t timeout_ns) noexcept override;
 

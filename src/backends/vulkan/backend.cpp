@@ -1,66 +1,13 @@
 #include <algorithm>
-#include <mutex>
+#include <cstring>
 #include <utility>
 
-#include "vaspace/backends/vulkan.hpp"
 #include "vaspace/base/identity.hpp"
 #include "vaspace/device/profile_checks.hpp"
 
-#include "budget_book.hpp"
-#include "driver.hpp"
-#include "object_table.hpp"
-#include "profile.hpp"
+#include "state.hpp"
 
 namespace vaspace::vulkan {
-
-namespace {
-
-// VkDeviceMemory is a pointer on 64-bit hosts and a number on others; a C cast is right for both.
-std::uint64_t bits_of(VkDeviceMemory memory) noexcept {
-  return (std::uint64_t)memory;
-}
-VkDeviceMemory memory_of(const MemoryObject& object) noexcept {
-  return (VkDeviceMemory)object.memory;
-}
-
-using Lock = std::lock_guard<std::mutex>;
-
-}  // namespace
-
-// Two locks. `mutex` is for what is written here, and no driver call is made under it. `map_mutex` orders the
-// driver's map and unmap calls, which Vulkan wants ordered per memory object; it is taken before `mutex`.
-struct Backend::State {
-  explicit State(const BackendConfig& given) noexcept : config(given) {}
-  State(const State&) = delete;
-  State& operator=(const State&) = delete;
-  ~State();
-
-  using MappedCall = VkResult(VKAPI_PTR*)(VkDevice, std::uint32_t, const VkMappedMemoryRange*);
-
-  [[nodiscard]] Result<void> check(const ReservationRequest& request) const noexcept;
-  [[nodiscard]] Result<VkDeviceMemory> allocate(Bytes size, std::uint32_t memory_type) const noexcept;
-  // The host-visible object around a range. Under `mutex`.
-  [[nodiscard]] Result<ObjectRange> mappable(Address address, Bytes size) noexcept;
-  [[nodiscard]] Result<void> synchronise(Address address, Bytes size, MappedCall call) noexcept;
-  [[nodiscard]] VkMappedMemoryRange widened(const ObjectRange& range, Bytes size) noexcept;
-  void read_budgets() noexcept;
-  // The heap that a reservation counts against, if it does (V14).
-  [[nodiscard]] bool counts(std::uint32_t memory_type) const noexcept {
-    return !profile.memory_types[memory_type].lazily_allocated;
-  }
-  [[nodiscard]] std::uint32_t heap_of(std::uint32_t memory_type) const noexcept {
-    return profile.memory_types[memory_type].heap;
-  }
-
-  BackendConfig config;
-  Driver driver;
-  DeviceProfile profile;
-  DeviceLimits limits;
-  std::mutex mutex;
-  std::mutex map_mutex;
-  ObjectTable objects{config.host, 0, 0};
-  BudgetBook budgets;
-};
 
 Backend::State::~State() {
   for (std::uint32_t slot = 0; slot < objects.size(); ++slot) {
@@ -89,17 +36,37 @@ const DeviceProfile& Backend::profile() const noexcept {
   return state_->profile;
 }
 
-void Backend::State::read_budgets() noexcept {
-  VkPhysicalDeviceMemoryBudgetPropertiesEXT budget{};
-  budget.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT;
-  VkPhysicalDeviceMemoryProperties2 answer{};
-  answer.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2;
-  answer.pNext = &budget;
-  driver.get_memory_properties2(driver.physical_device, &answer);
-  const Lock lock(mutex);
-  for (std::uint32_t heap = 0; heap < profile.heap_count; ++heap)
-    budgets.read(heap, Bytes{budget.heapBudget[heap]}, Bytes{budget.heapUsage[heap]});
-  budgets.reading_done();
+VkDevice Backend::device() const noexcept {
+  return state_->driver.device;
+}
+
+const BackendConfig& Backend::config() const noexcept {
+  return state_->config;
+}
+
+const ResourceLimits& Backend::resource_limits() const noexcept {
+  return state_->limits.resources;
+}
+
+PFN_vkVoidFunction Backend::function(const char* name) const noexcept {
+  const VolkDeviceTable& table = state_->driver.functions;
+  const auto as_void = [](auto call) { return reinterpret_cast<PFN_vkVoidFunction>(call); };
+  const NamedFunction all[] = {
+      {"vkCreateBuffer", as_void(table.vkCreateBuffer)},
+      {"vkDestroyBuffer", as_void(table.vkDestroyBuffer)},
+      {"vkCreateImage", as_void(table.vkCreateImage)},
+      {"vkDestroyImage", as_void(table.vkDestroyImage)},
+      {"vkGetBufferMemoryRequirements2", as_void(table.vkGetBufferMemoryRequirements2)},
+      {"vkGetImageMemoryRequirements2", as_void(table.vkGetImageMemoryRequirements2)},
+      {"vkBindBufferMemory", as_void(table.vkBindBufferMemory)},
+      {"vkBindImageMemory", as_void(table.vkBindImageMemory)},
+      {"vkGetBufferDeviceAddress", as_void(state_->driver.get_buffer_device_address)},
+      {"vkGetSemaphoreCounterValue", as_void(state_->driver.get_counter_value)},
+      {"vkSetDebugUtilsObjectNameEXT", as_void(state_->driver.set_object_name)}};
+  for (const NamedFunction& one : all) {
+    if (std::strcmp(one.name, name) == 0) return one.function;
+  }
+  return nullptr;
 }
 
 Result<Budget> Backend::budget(std::uint32_t heap) noexcept {
@@ -110,7 +77,7 @@ Result<Budget> Backend::budget(std::uint32_t heap) noexcept {
     const Lock lock(state.mutex);
     due = state.budgets.reading_due();
   }
-  if (due) state.read_budgets();
+  if (due) read_budgets(state.driver, state.profile, state.mutex, state.budgets);
   const Lock lock(state.mutex);
   return state.budgets.of(heap, state.profile.heaps[heap].size);
 }
@@ -118,45 +85,44 @@ Result<Budget> Backend::budget(std::uint32_t heap) noexcept {
 Result<void> Backend::State::check(const ReservationRequest& request) const noexcept {
   const auto alignment = check_reservation_request(profile, request);
   if (!alignment) return fail(alignment.error());
-  if (!allocatable(profile.memory_types[request.memory_type])) return fail(ErrorCode::not_supported);
+  if (!allocatable(profile.memory_types[request.memory_type], config.features))
+    return fail(ErrorCode::not_supported);
+  const MemoryTraits& traits = request.traits;
+  if (traits.dedicated != MemoryTraits::Dedicated::none && traits.resource == 0)
+    return fail(ErrorCode::invalid_argument);
   if (*alignment > Alignment{kSlotSize}) return fail(ErrorCode::out_of_address_space);
   if (request.size > profile.heaps[heap_of(request.memory_type)].size)
     return fail(ErrorCode::out_of_device_memory);
   return {};
 }
 
-Result<VkDeviceMemory> Backend::State::allocate(Bytes size, std::uint32_t memory_type) const noexcept {
-  VkMemoryAllocateFlagsInfo flags{};
-  flags.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO;
-  flags.flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT;
-  VkMemoryAllocateInfo info{};
-  info.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO;
-  info.pNext = config.device_address ? &flags : nullptr;
-  info.allocationSize = size.value;
-  info.memoryTypeIndex = memory_type;
-  VkDeviceMemory memory = VK_NULL_HANDLE;
-  const VkResult result = driver.functions.vkAllocateMemory(driver.device, &info, nullptr, &memory);
-  if (result != VK_SUCCESS) return refusal(result);
-  return memory;
+Result<Reservation> Backend::State::reserve(const ReservationRequest& request,
+                                            const MemoryOrder& order) noexcept {
+  Result<std::uint32_t> slot;
+  {
+    const Lock lock(mutex);
+    slot = objects.claim();
+  }
+  if (!slot) return fail(slot.error());
+  const auto memory = order.allocate(driver);
+  const Lock lock(mutex);
+  if (!memory) {
+    objects.vacate(*slot);
+    return fail(memory.error());
+  }
+  if (counts(request.memory_type)) budgets.take(heap_of(request.memory_type), request.size);
+  objects[*slot].exportable = request.traits.exportable;
+  return objects.publish(*slot, bits_of(*memory), request.size, request.memory_type);
 }
 
 Result<Reservation> Backend::reserve(const ReservationRequest& request) noexcept {
   State& state = *state_;
   if (const auto checked = state.check(request); !checked) return fail(checked.error());
-  Result<std::uint32_t> slot;
-  {
-    const Lock lock(state.mutex);
-    slot = state.objects.claim();
-  }
-  if (!slot) return fail(slot.error());
-  const auto memory = state.allocate(request.size, request.memory_type);
-  const Lock lock(state.mutex);
-  if (!memory) {
-    state.objects.vacate(*slot);
-    return fail(memory.error());
-  }
-  if (state.counts(request.memory_type)) state.budgets.take(state.heap_of(request.memory_type), request.size);
-  return state.objects.publish(*slot, bits_of(*memory), request.size, request.memory_type);
+  if (request.traits.exportable && state.limits.export_needs_dedicated &&
+      request.traits.dedicated == MemoryTraits::Dedicated::none)
+    return fail(ErrorCode::invalid_argument);
+  return state.reserve(request,
+                       MemoryOrder(request.size, request.memory_type, request.traits, state.config.features));
 }
 
 Result<void> Backend::release(const Reservation& reservation) noexcept {
@@ -193,104 +159,6 @@ Result<TimelinePoint> Backend::copy(std::span<const CopyOp>, std::span<const Tim
   return fail(ErrorCode::not_supported);
 }
 
-Result<ObjectRange> Backend::State::mappable(Address address, Bytes size) noexcept {
-  if (size == Bytes{}) return fail(ErrorCode::invalid_size);
-  const auto range = objects.at(address, size);
-  if (range && !profile.memory_types[objects[range->slot].memory_type].host_visible)
-    return fail(ErrorCode::not_supported);
-  return range;
-}
-
-// The count rises before the driver is called, so that a release meanwhile finds the object in use.
-Result<std::byte*> Backend::map(Address address, Bytes size) noexcept {
-  State& state = *state_;
-  const Lock map_lock(state.map_mutex);
-  ObjectRange range;
-  VkDeviceMemory memory = VK_NULL_HANDLE;
-  {
-    const Lock lock(state.mutex);
-    const auto found = state.mappable(address, size);
-    if (!found) return fail(found.error());
-    range = *found;
-    MemoryObject& object = state.objects[range.slot];
-    if (++object.maps > 1) return object.mapped + range.offset.value;
-    memory = memory_of(object);
-  }
-  void* data = nullptr;
-  const VkResult result =
-      state.driver.functions.vkMapMemory(state.driver.device, memory, 0, VK_WHOLE_SIZE, 0, &data);
-  const Lock lock(state.mutex);
-  MemoryObject& object = state.objects[range.slot];
-  if (result != VK_SUCCESS) {
-    object.maps = 0;
-    return refusal(result);
-  }
-  object.mapped = static_cast<std::byte*>(data);
-  return object.mapped + range.offset.value;
-}
-
-Result<void> Backend::unmap(Address address, Bytes size) noexcept {
-  State& state = *state_;
-  const Lock map_lock(state.map_mutex);
-  std::uint32_t slot = 0;
-  VkDeviceMemory memory = VK_NULL_HANDLE;
-  {
-    const Lock lock(state.mutex);
-    const auto range = state.mappable(address, size);
-    if (!range) return fail(range.error());
-    slot = range->slot;
-    MemoryObject& object = state.objects[slot];
-    if (object.maps == 0) return fail(ErrorCode::wrong_state);
-    if (object.maps > 1) {
-      --object.maps;
-      return {};
-    }
-    memory = memory_of(object);
-  }
-  state.driver.functions.vkUnmapMemory(state.driver.device, memory);
-  const Lock lock(state.mutex);
-  state.objects[slot].mapped = nullptr;
-  state.objects[slot].maps = 0;
-  return {};
-}
-
-VkMappedMemoryRange Backend::State::widened(const ObjectRange& range, Bytes size) noexcept {
-  const MemoryObject& object = objects[range.slot];
-  const Alignment atom{limits.non_coherent_atom};
-  const Bytes begin = align_down(range.offset, atom);
-  const Bytes end = std::min(align_up(range.offset + size, atom), object.size);
-  VkMappedMemoryRange mapped{};
-  mapped.sType = VK_STRUCTURE_TYPE_MAPPED_MEMORY_RANGE;
-  mapped.memory = memory_of(object);
-  mapped.offset = begin.value;
-  mapped.size = (end - begin).value;
-  return mapped;
-}
-
-Result<void> Backend::State::synchronise(Address address, Bytes size, MappedCall call) noexcept {
-  VkMappedMemoryRange mapped{};
-  {
-    const Lock lock(mutex);
-    const auto range = mappable(address, size);
-    if (!range) return fail(range.error());
-    const MemoryObject& object = objects[range->slot];
-    if (object.maps == 0) return fail(ErrorCode::wrong_state);
-    if (profile.memory_types[object.memory_type].host_coherent) return {};
-    mapped = widened(*range, size);
-  }
-  const VkResult result = call(driver.device, 1, &mapped);
-  if (result != VK_SUCCESS) return refusal(result);
-  return {};
-}
-
-Result<void> Backend::flush(Address address, Bytes size) noexcept {
-  return state_->synchronise(address, size, state_->driver.functions.vkFlushMappedMemoryRanges);
-}
-
-Result<void> Backend::invalidate(Address address, Bytes size) noexcept {
-  return state_->synchronise(address, size, state_->driver.functions.vkInvalidateMappedMemoryRanges);
-}
-
 Result<NativeRange> Backend::locate(Address address) noexcept {
   const Lock lock(state_->mutex);
   const auto range = state_->objects.at(address, Bytes{});
@@ -298,14 +166,38 @@ Result<NativeRange> Backend::locate(Address address) noexcept {
   return NativeRange{state_->objects[range->slot].memory, range->offset};
 }
 
-Result<bool> Backend::completed(TimelinePoint point) noexcept {
-  if (point != TimelinePoint{}) return fail(ErrorCode::invalid_argument);
-  return true;
+Result<TimelineId> Backend::add_timeline(VkSemaphore semaphore) noexcept {
+  const bool known = state_->driver.get_counter_value != nullptr && state_->driver.wait_semaphores != nullptr;
+  if (!known || !state_->config.features.timeline_semaphore) return fail(ErrorCode::not_supported);
+  if (semaphore == VK_NULL_HANDLE) return fail(ErrorCode::invalid_argument);
+  return state_->timelines.add(semaphore);
 }
 
-Result<void> Backend::wait(TimelinePoint point, std::uint64_t) noexcept {
-  if (point != TimelinePoint{}) return fail(ErrorCode::invalid_argument);
-  return {};
+Result<void> Backend::forget_timeline(TimelineId timeline) noexcept {
+  return state_->timelines.forget(timeline);
+}
+
+Result<std::uint64_t> Backend::reached(TimelineId timeline) noexcept {
+  const auto semaphore = state_->timelines.find(timeline);
+  if (!semaphore) return fail(semaphore.error());
+  std::uint64_t value = 0;
+  const VkResult result = state_->driver.get_counter_value(state_->driver.device, *semaphore, &value);
+  if (result != VK_SUCCESS) return refusal(result);
+  return value;
+}
+
+Result<bool> Backend::completed(TimelinePoint point) noexcept {
+  if (point == TimelinePoint{}) return true;
+  const auto semaphore = state_->timelines.find(point.timeline);
+  if (!semaphore) return fail(semaphore.error());
+  return has_reached(state_->driver, *semaphore, point.value);
+}
+
+Result<void> Backend::wait(TimelinePoint point, std::uint64_t timeout_ns) noexcept {
+  if (point == TimelinePoint{}) return {};
+  const auto semaphore = state_->timelines.find(point.timeline);
+  if (!semaphore) return fail(semaphore.error());
+  return wait_for(state_->driver, *semaphore, point.value, timeout_ns);
 }
 
 }  // namespace vaspace::vulkan

@@ -30,4 +30,18 @@ Budget BudgetBook::of(std::uint32_t heap, Bytes heap_size) const noexcept {
   return {.size = heap_size, .budget = budget, .usage = others + entry.held};
 }
 
+void read_budgets(const Driver& driver, const DeviceProfile& profile, std::mutex& mutex,
+                  BudgetBook& budgets) noexcept {
+  VkPhysicalDeviceMemoryBudgetPropertiesEXT budget{};
+  budget.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT;
+  VkPhysicalDeviceMemoryProperties2 answer{};
+  answer.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2;
+  answer.pNext = &budget;
+  driver.get_memory_properties2(driver.physical_device, &answer);
+  const std::lock_guard lock(mutex);
+  for (std::uint32_t heap = 0; heap < profile.heap_count; ++heap)
+    budgets.read(heap, Bytes{budget.heapBudget[heap]}, Bytes{budget.heapUsage[heap]});
+  budgets.reading_done();
+}
+
 }  // namespace vaspace::vulkan

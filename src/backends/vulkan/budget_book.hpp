@@ -2,13 +2,16 @@
 //
 // Always true: held(heap) is what this backend holds; a budget never exceeds its heap; a reading is corrected
 // by what was taken and given back since, and is due for renewal after kBudgetReadingLife such changes.
-// Externally synchronised; makes no driver call.
+// The book is externally synchronised and makes no driver call.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <mutex>
 
 #include "vaspace/backends/vulkan.hpp"
+
+#include "driver.hpp"
 
 namespace vaspace::vulkan {
 
@@ -17,6 +20,7 @@ class BudgetBook {
   void take(std::uint32_t heap, Bytes size) noexcept;
   void give_back(std::uint32_t heap, Bytes size) noexcept;
 
+  [[nodiscard]] Bytes held(std::uint32_t heap) const noexcept { return heaps_[heap].held; }
   [[nodiscard]] bool reading_due() const noexcept { return left_ == 0; }
   // A new reading of one heap begins to count from now on; the driver's numbers as they are.
   void read(std::uint32_t heap, Bytes budget, Bytes usage) noexcept;
@@ -38,5 +42,9 @@ class BudgetBook {
   std::array<Entry, kMaxHeaps> heaps_{};
   std::uint32_t left_ = 0;  // changes until the reading is due for renewal
 };
+
+// Asks the driver, and writes what it said under `mutex`.
+void read_budgets(const Driver& driver, const DeviceProfile& profile, std::mutex& mutex,
+                  BudgetBook& budgets) noexcept;
 
 }  // namespace vaspace::vulkan

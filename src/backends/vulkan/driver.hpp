@@ -1,6 +1,6 @@
 // What the backend calls: the functions of one device, and a few of its physical device.
 //
-// Always true: once load() has succeeded, every function that the backend calls is there. Nothing is shared
+// Always true: once load() has succeeded, every function is there that every backend calls. Nothing is shared
 // with another backend, nor with a volk of the application.
 #pragma once
 
@@ -34,7 +34,15 @@ struct Driver {
   PFN_vkGetPhysicalDeviceProperties2 get_properties2 = nullptr;
   PFN_vkGetPhysicalDeviceMemoryProperties2 get_memory_properties2 = nullptr;
   PFN_vkEnumerateDeviceExtensionProperties enumerate_extensions = nullptr;
+  // May be null: who needs them asks first.
+  PFN_vkGetPhysicalDeviceQueueFamilyProperties get_queue_families = nullptr;
+  PFN_vkGetPhysicalDeviceExternalBufferProperties get_external_buffer_properties = nullptr;
   VolkDeviceTable functions{};
+  // Of Vulkan 1.2, or of the extensions that it took them from; null where neither is enabled.
+  PFN_vkGetSemaphoreCounterValue get_counter_value = nullptr;
+  PFN_vkWaitSemaphores wait_semaphores = nullptr;
+  PFN_vkGetBufferDeviceAddress get_buffer_device_address = nullptr;
+  PFN_vkSetDebugUtilsObjectNameEXT set_object_name = nullptr;  // an instance's, where volk has it
 
   // Errors: as Backend::create.
   [[nodiscard]] static Result<void> load(const BackendConfig& config, Driver& driver) noexcept;

@@ -30,6 +30,7 @@ struct MemoryObject {
   std::uint32_t memory_type = 0;
   std::uint32_t generation = 0;
   State state = State::free;
+  bool exportable = false;
 };
 
 // A range inside a live memory object.

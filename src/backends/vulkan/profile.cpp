@@ -52,12 +52,59 @@ Result<bool> has_extension(const Driver& driver, const char* name, const HostAll
   });
 }
 
+// V18. What needs dedicated memory as a buffer needs it as an image, on all drivers that are known.
+bool export_needs_dedicated(const Driver& driver) noexcept {
+  if (driver.get_external_buffer_properties == nullptr) return false;
+  VkPhysicalDeviceExternalBufferInfo info{};
+  info.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_BUFFER_INFO;
+  info.usage = VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
+  info.handleType = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT;
+  VkExternalBufferProperties answer{};
+  answer.sType = VK_STRUCTURE_TYPE_EXTERNAL_BUFFER_PROPERTIES;
+  driver.get_external_buffer_properties(driver.physical_device, &info, &answer);
+  return (answer.externalMemoryProperties.externalMemoryFeatures &
+          VK_EXTERNAL_MEMORY_FEATURE_DEDICATED_ONLY_BIT) != 0;
+}
+
+// A device function of an extension is there exactly where the extension is enabled.
+void read_external_memory(const Driver& driver, VkDeviceSize host_pointer_alignment, Capabilities& can,
+                          DeviceLimits& limits) noexcept {
+  can.external_memory = driver.functions.vkGetMemoryFdKHR != nullptr;
+  limits.export_needs_dedicated = can.external_memory && export_needs_dedicated(driver);
+  if (driver.functions.vkGetMemoryHostPointerPropertiesEXT != nullptr)
+    limits.host_pointer_alignment = Bytes{std::max<VkDeviceSize>(host_pointer_alignment, 1)};
+}
+
+Alignment alignment_of(VkDeviceSize bytes) noexcept {
+  const Alignment alignment{bytes};
+  return alignment.valid() ? alignment : Alignment{1};
+}
+
+ResourceLimits read_resource_limits(const VkPhysicalDeviceLimits& limits, std::uint32_t scratch) noexcept {
+  return {.uniform = alignment_of(limits.minUniformBufferOffsetAlignment),
+          .storage = alignment_of(limits.minStorageBufferOffsetAlignment),
+          .texel = alignment_of(limits.minTexelBufferOffsetAlignment),
+          .scratch = alignment_of(scratch),
+          .copy = alignment_of(limits.optimalBufferCopyOffsetAlignment),
+          .non_coherent_atom = alignment_of(limits.nonCoherentAtomSize),
+          .buffer_image_granularity = alignment_of(limits.bufferImageGranularity)};
+}
+
 }  // namespace
 
 Result<void> read_device(const Driver& driver, const BackendConfig& config, DeviceProfile& profile,
                          DeviceLimits& limits) noexcept {
   VkPhysicalDeviceMaintenance3Properties maintenance3{};
   maintenance3.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES;
+  VkPhysicalDeviceExternalMemoryHostPropertiesEXT host_memory{};
+  host_memory.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT;
+  if (driver.functions.vkGetMemoryHostPointerPropertiesEXT != nullptr) maintenance3.pNext = &host_memory;
+  VkPhysicalDeviceAccelerationStructurePropertiesKHR structures{};
+  structures.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ACCELERATION_STRUCTURE_PROPERTIES_KHR;
+  if (driver.functions.vkCreateAccelerationStructureKHR != nullptr) {
+    structures.pNext = maintenance3.pNext;
+    maintenance3.pNext = &structures;
+  }
   VkPhysicalDeviceProperties2 answer{};
   answer.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2;
   answer.pNext = &maintenance3;
@@ -70,8 +117,15 @@ Result<void> read_device(const Driver& driver, const BackendConfig& config, Devi
   Capabilities& can = profile.capabilities;
   can.reserve_commits = true;
   can.map = true;
+  can.dedicated = true;
+  can.device_address = config.features.buffer_device_address;
+  read_external_memory(driver, host_memory.minImportedHostPointerAlignment, can, limits);
+  limits.resources =
+      read_resource_limits(device.limits, structures.minAccelerationStructureScratchOffsetAlignment);
+  limits.sparse_address_space = Bytes{device.limits.sparseAddressSpaceSize};
   can.max_reservation_size =
       align_down(std::min(Bytes{maintenance3.maxMemoryAllocationSize}, kSlotSize), Alignment{kGranularity});
+  limits.max_memory = can.max_reservation_size;
   std::uint32_t objects = std::min(device.limits.maxMemoryAllocationCount, kMaxSlots);
   if (config.max_memory_objects != 0) objects = std::min(objects, config.max_memory_objects);
   can.max_reservations = objects;
@@ -84,12 +138,14 @@ Result<void> read_device(const Driver& driver, const BackendConfig& config, Devi
   return {};
 }
 
-bool allocatable(const MemoryType& type) noexcept {
-  constexpr VkMemoryPropertyFlags kPlain =
-      VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
-      VK_MEMORY_PROPERTY_HOST_COHERENT_BIT | VK_MEMORY_PROPERTY_HOST_CACHED_BIT |
-      VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT;
-  return (type.native_flags & ~kPlain) == 0;
+bool allocatable(const MemoryType& type, const DeviceFeatures& features) noexcept {
+  VkMemoryPropertyFlags usable = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
+                                 VK_MEMORY_PROPERTY_HOST_COHERENT_BIT | VK_MEMORY_PROPERTY_HOST_CACHED_BIT |
+                                 VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT;
+  if (features.protected_memory) usable |= VK_MEMORY_PROPERTY_PROTECTED_BIT;
+  if (features.device_coherent_memory)
+    usable |= VK_MEMORY_PROPERTY_DEVICE_COHERENT_BIT_AMD | VK_MEMORY_PROPERTY_DEVICE_UNCACHED_BIT_AMD;
+  return (type.native_flags & ~usable) == 0;
 }
 
 }  // namespace vaspace::vulkan

@@ -10,16 +10,21 @@ namespace vaspace::vulkan {
 struct DeviceLimits {
   Bytes non_coherent_atom{1};
   bool memory_budget = false;  // VK_EXT_memory_budget is there and wanted
+  bool export_needs_dedicated = false;
+  Bytes host_pointer_alignment{};  // 0: VK_EXT_external_memory_host is not enabled
+  Bytes sparse_address_space{};
+  Bytes max_memory{};  // of one memory object (V5)
+  ResourceLimits resources{};
 };
 
 // Unit of the sizes of reservations: a common alignment of buffers, and no device's atom is larger.
 inline constexpr Bytes kGranularity = 256_B;
 
-// Errors: out_of_host_memory, the driver's own.
+// The device's functions are loaded. Errors: out_of_host_memory, the driver's own.
 [[nodiscard]] Result<void> read_device(const Driver& driver, const BackendConfig& config,
                                        DeviceProfile& profile, DeviceLimits& limits) noexcept;
 
-// Whether memory of this type can be had without a feature that the backend does not know to be enabled.
-[[nodiscard]] bool allocatable(const MemoryType& type) noexcept;
+// Whether memory of this type can be had with the features that are known to be enabled.
+[[nodiscard]] bool allocatable(const MemoryType& type, const DeviceFeatures& features) noexcept;
 
 }  // namespace vaspace::vulkan

@@ -4,17 +4,7 @@
 #include <volk.c>
 /* clang-format on */
 
-struct DeviceLookup {
-  VkDevice device;
-  PFN_vkGetDeviceProcAddr get;
-};
-
-static PFN_vkVoidFunction look_up(void* context, const char* name) {
-  const struct DeviceLookup* lookup = context;
-  return lookup->get(lookup->device, name);
-}
-
-void vaspace_volk_fill_table(struct VolkDeviceTable* table, VkDevice device, PFN_vkGetDeviceProcAddr get) {
-  struct DeviceLookup lookup = {device, get};
-  volkGenLoadDeviceTable(table, &lookup, look_up);
+void vaspace_volk_fill_table(struct VolkDeviceTable* table, void* context,
+                             PFN_vkVoidFunction (*look_up)(void* context, const char* name)) {
+  volkGenLoadDeviceTable(table, context, look_up);
 }

@@ -12,9 +12,10 @@
 extern "C" {
 #endif
 
-/* Fills `table` with what `get` answers for `device`, and touches none of volk's globals. Functions of
-   extensions that are not enabled become null. */
-void vaspace_volk_fill_table(struct VolkDeviceTable* table, VkDevice device, PFN_vkGetDeviceProcAddr get);
+/* Fills `table` with what `look_up` answers, and touches none of volk's globals. Functions of extensions that
+   are not enabled become null. */
+void vaspace_volk_fill_table(struct VolkDeviceTable* table, void* context,
+                             PFN_vkVoidFunction (*look_up)(void* context, const char* name));
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,56 @@
+/* What torch.cuda.memory.CUDAPluggableAllocator loads from libvaspace_torch.so:
+ *
+ *   torch.cuda.memory.CUDAPluggableAllocator("libvaspace_torch.so", "vaspace_torch_allocate",
+ *                                            "vaspace_torch_free")
+ *
+ * One stream allocator per device, made by the first call for it and kept until the process ends. The driver
+ * is libcuda.so.1, or what VASPACE_CUDA_DRIVER names. Any thread may call at any time. */
+#ifndef VASPACE_FRONTENDS_CUDA_TORCH_H
+#define VASPACE_FRONTENDS_CUDA_TORCH_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct CUstream_st; /* cudaStream_t is a pointer to it */
+
+/* Device memory in the order of the stream, or NULL: no memory, no such device, size below 1. Why is what
+   vaspace_torch_last_error says. */
+void* vaspace_torch_allocate(ssize_t size, int device, struct CUstream_st* stream);
+/* `memory` was allocated on the device; all use of it is on the stream, or was waited for. NULL is nothing.
+   What is wrong is counted and said by vaspace_torch_last_error, and changes nothing. */
+void vaspace_torch_free(void* memory, ssize_t size, int device, struct CUstream_st* stream);
+/* Before a stream is destroyed; 0, or the CUresult. */
+int vaspace_torch_release_stream(int device, struct CUstream_st* stream);
+/* Where the driver has given a released stream's number to a new one, before that is used; 0, or the
+   CUresult. A stream that was never released needs none. */
+int vaspace_torch_add_stream(int device, struct CUstream_st* stream);
+/* Gives unused memory back to the device, as torch.cuda.empty_cache() does. */
+void vaspace_torch_trim(int device);
+
+typedef struct vaspace_torch_statistics {
+  uint64_t live_allocations;
+  uint64_t live_bytes;     /* asked for */
+  uint64_t physical_bytes; /* held from the device */
+  uint64_t idle_bytes;     /* part of it that is behind no address */
+  uint64_t parked_bytes;   /* freed, kept by a stream for the same size */
+  uint64_t refused;        /* allocations that got NULL */
+  uint64_t bad_frees;      /* frees that changed nothing */
+} vaspace_torch_statistics;
+
+/* 0, or -1 where nothing was allocated on the device yet. */
+int vaspace_torch_get_statistics(int device, vaspace_torch_statistics* statistics);
+/* One sentence about this thread's last refusal; never NULL. */
+const char* vaspace_torch_last_error(void);
+/* Gives everything back, for a program that ends its use of the devices before it ends itself. No other call
+   is under way. */
+void vaspace_torch_close(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,186 @@
+// The device heap of a renderer: buffers, images and ranges of shared buffers, each created, given memory and
+// bound in one call.
+//
+//   create_buffer, create_image ─► vkCreate*, requirements, memory from vaspace::Heap, vkBind*     (blocks)
+//   alloc_buffer                ─► a range of a large shared VkBuffer, by usage: no driver call in steady
+//   state
+//                                  device-local ones lie in sparse buffers where the device has them
+//   retire(resource, points)    ─► destroyed by a later collect(), once the device is past the points
+//
+// Always true:
+//  - A call that fails has left nothing behind: no handle, no memory, no name (R7). Its Error has the
+//    VkResult.
+//  - What the driver requires is obeyed: memory types (V6), alignments (V7), dedicated memory (V8), device
+//    address flags (V9), bufferImageGranularity (V1, V2), atoms (V12, V13), limits (V4, V5), budgets (V16).
+//  - A feature that the device was not created with is never used: not_supported, and missing_feature() and
+//    the refusal handler name it.
+//  - Resources are destroyed before their heap.
+//
+// Any thread may call anything (T1); the moves are one thread's at a time. No driver call is made under a
+// lock that another thread's alloc_buffer needs (T2).
+#pragma once
+
+#include "vaspace/frontends/vulkan/resource.hpp"
+#include "vaspace/heap/heap.hpp"
+
+namespace vaspace::vulkan {
+
+// What was refused, for a log. Called on the thread whose call it was, never under a lock.
+struct Refusal {
+  Error error{};
+  const char* function = "";  // for example "Heap::create_buffer"
+  const char* driver = "";    // the driver's function that refused; "" where none did
+  const char* feature = "";   // what the device would have to be created with; "" where that is not it
+  std::string_view name{};    // of the resource
+};
+
+struct RefusalHandler {
+  void* user = nullptr;
+  void (*on_refusal)(void* user, const Refusal& refusal) noexcept = nullptr;
+};
+
+struct HeapConfig {
+  // The limits and rules of the device are filled in, and `host` taken for everything.
+  vaspace::HeapConfig memory{};
+  // Queues for sparse sub-buffers; a null queue, or a device without sparseResidencyBuffer: they lie in
+  // blocks.
+  Queue sparse{};
+  Queue transfer{};
+  // Queue families that use shared buffers. Two or more: concurrently.
+  std::span<const std::uint32_t> families{};
+  Bytes sparse_page = 64_KiB;
+  // What collect() leaves of empty pages behind sub-buffers, per pool: so much, and so many percent of what
+  // lives.
+  Bytes sub_buffer_retain = 2_MiB;
+  std::uint32_t sub_buffer_retain_percent = 1;
+  RefusalHandler on_refusal{};
+};
+
+// A copy to record, and what to do about it: see Heap::plan_moves.
+struct ResourceMove {
+  enum class Kind : std::uint8_t { buffer, image };
+
+  Kind kind = Kind::buffer;
+  VkBuffer source_buffer{}, destination_buffer{};
+  VkImage source_image{}, destination_image{};  // the destination is in its initial layout
+  Bytes size{};                                 // of a buffer, all of it
+  std::uint64_t user_data = 0;                  // the request's
+  vaspace::Move move{};
+  std::uint32_t record = 0;
+};
+
+struct HeapReport {
+  vaspace::HeapReport memory{};
+  std::uint64_t buffers = 0;  // created by create_buffer and alive, or retired
+  std::uint64_t images = 0;
+  std::uint64_t retired = 0;
+  std::uint32_t sub_buffer_pools = 0;
+  std::uint64_t sub_buffers = 0;
+  Bytes sub_buffer_live{};       // asked for
+  Bytes sub_buffer_committed{};  // memory behind them
+  Bytes sparse_held{};           // of it, memory objects of sparse buffers
+};
+
+class Heap {
+ public:
+  // `backend` outlives the heap. Errors: invalid_configuration, out_of_host_memory, driver_error (a function
+  // is missing).
+  [[nodiscard]] static Result<Heap> create(Backend& backend, const HeapConfig& config = {}) noexcept;
+  // What is moved from can only be destroyed or assigned to (R10). Resources stay what they are.
+  Heap(Heap&& other) noexcept;
+  Heap& operator=(Heap&& other) noexcept;
+  // The device is done: what was retired is destroyed.
+  ~Heap();
+
+  // ---- resources
+
+  // Errors: invalid_size, invalid_argument (a request that contradicts itself, alias_of memory that does not
+  // fit), not_supported (missing_feature() says which; SPARSE flags), and those of vaspace::Heap::allocate
+  // and of the driver.
+  [[nodiscard]] Result<Buffer> create_buffer(const BufferRequest& request) noexcept;
+  [[nodiscard]] Result<Image> create_image(const ImageRequest& request) noexcept;
+  // A range of a shared buffer whose usage has all of the request's; above 16 MiB, where it would not be
+  // sparse, a buffer of its own. size, usage, intent, mapping, coherent and alignment count; the rest is
+  // ignored but the name, which reports show. Errors: as create_buffer, and not_supported for flags.
+  [[nodiscard]] Result<Buffer> alloc_buffer(const BufferRequest& request) noexcept;
+  [[nodiscard]] Result<Buffer> alloc_buffer(Bytes size, std::uint32_t usage) noexcept {
+    return alloc_buffer({.size = size, .usage = usage});
+  }
+
+  // Memory alone, for resources that the caller makes; given back by free(). Size, alignment and memory
+  // types are the requirements', all else, the dedicated wish too, is `wish`'s.
+  [[nodiscard]] Result<HeapAllocation> allocate(const VkMemoryRequirements& requirements,
+                                                const vaspace::HeapRequest& wish = {}) noexcept;
+  void free(const HeapAllocation& memory) noexcept;
+  // Errors: the driver's.
+  [[nodiscard]] Result<void> bind(VkBuffer buffer, const HeapAllocation& memory) noexcept;
+  [[nodiscard]] Result<void> bind(VkImage image, const HeapAllocation& memory) noexcept;
+
+  // The feature or extension that a request needs and the device was not created with; null: none.
+  [[nodiscard]] const char* missing_feature(const BufferRequest& request) const noexcept;
+  [[nodiscard]] const char* missing_feature(const ImageRequest& request) const noexcept;
+
+  // ---- time
+
+  // Timelines that points are on. Errors: as Backend::add_timeline.
+  [[nodiscard]] Result<TimelineId> add_timeline(VkSemaphore semaphore) noexcept;
+  // Nothing that is retired waits for it.
+  [[nodiscard]] Result<void> forget_timeline(TimelineId timeline) noexcept;
+  static constexpr std::size_t kMaxPoints = 4;
+  // The resource is empty afterwards. Errors: out_of_host_memory, invalid_argument (more than kMaxPoints, an
+  // empty or foreign resource); it is still the caller's then.
+  [[nodiscard]] Result<void> retire(Buffer&& buffer, std::span<const TimelinePoint> points) noexcept;
+  [[nodiscard]] Result<void> retire(Image&& image, std::span<const TimelinePoint> points) noexcept;
+  [[nodiscard]] Result<void> retire(Buffer&& buffer, TimelinePoint point) noexcept {
+    return retire(std::move(buffer), {&point, 1});
+  }
+  [[nodiscard]] Result<void> retire(Image&& image, TimelinePoint point) noexcept {
+    return retire(std::move(image), {&point, 1});
+  }
+  // Destroys what was retired and has passed, and takes a bounded step of giving memory back. Once a frame.
+  void collect() noexcept;
+  // Gives back all that is unused.
+  void trim() noexcept;
+
+  // ---- host access
+
+  // As vaspace::Heap; of sub-buffers too. Ranges are widened to whole atoms (V12).
+  [[nodiscard]] Result<void> flush(const Buffer& buffer, Bytes offset = {}, Bytes size = kMaxBytes) noexcept;
+  [[nodiscard]] Result<void> invalidate(const Buffer& buffer, Bytes offset = {},
+                                        Bytes size = kMaxBytes) noexcept;
+
+  // ---- defragmentation of movable resources, as vaspace/heap/defragmentation.hpp has it
+
+  // For each, copy all of it (an image: from its layout into one of the new image's), hand in the point at
+  // which the copy is done, and make new descriptors and views. Errors: out_of_host_memory; a driver that
+  // refuses a new handle ends the list early, and is an error only where the list is empty.
+  [[nodiscard]] Result<std::uint32_t> plan_moves(const MoveBudget& budget,
+                                                 std::span<ResourceMove> out) noexcept;
+  // From now on the resource is the destination; the source is destroyed once `points` have passed. True;
+  // false where the resource was freed or retired meanwhile (T3), and both are then destroyed after `points`
+  // and those of the retire; or where its memory was mapped or pinned, and it then stays where it is. Errors:
+  // out_of_host_memory, unknown_handle, invalid_argument (points, as retire()); the move is still open then.
+  [[nodiscard]] Result<bool> commit_move(const ResourceMove& move,
+                                         std::span<const TimelinePoint> points) noexcept;
+  // `points`: until then the device may still write the destination. Errors: as commit_move().
+  [[nodiscard]] Result<void> abandon_move(const ResourceMove& move,
+                                          std::span<const TimelinePoint> points = {}) noexcept;
+
+  // ---- what there is
+
+  // For pools, memory alone, aliasing, import and export, budgets, reports and JSON. A resource's memory is
+  // Buffer::memory(); it is not freed there.
+  [[nodiscard]] vaspace::Heap& memory() noexcept;
+  [[nodiscard]] HeapReport report() const noexcept;
+  [[nodiscard]] Backend& backend() noexcept;
+  // nullptr, or what is wrong. O(everything); no call is under way.
+  [[nodiscard]] const char* validate() const noexcept;
+
+ private:
+  friend struct HeapAccess;
+  explicit Heap(HostObject<HeapState> state) noexcept;
+
+  HostObject<HeapState> state_;
+};
+
+}  // namespace vaspace::vulkan

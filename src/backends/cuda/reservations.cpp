@@ -1,0 +1,139 @@
+// Address space. The driver may refuse a large reservation while smaller ones are to be had (C2): then a
+// chain of them, each hinted behind those that there are or in front of them, serves if they come to lie side
+// by side.
+//
+//   asked for   |--------------------------------|
+//   parts       |----------|----------|----------|      seams at multiples of the largest page
+//   elsewhere   |----------|    |----------|            a hint is only a hint (C1, C18): given back, refused
+#include <algorithm>
+
+#include "vaspace/device/profile_checks.hpp"
+
+#include "state.hpp"
+
+namespace vaspace::cuda {
+namespace {
+
+// No device has addresses beyond; sums with an alignment stay far from 2^64.
+constexpr Bytes kAddressSpace{1ULL << 56U};
+constexpr std::uint64_t kMaxParts = 64;
+
+}  // namespace
+
+// One reservation of the driver's. An alignment that the driver does not give is had by reserving more.
+CUresult Backend::State::reserve_part(Bytes size, Alignment alignment, Address hint,
+                                      CUdeviceptr& at) noexcept {
+  const CUresult got = driver.reserve(&at, size.value, alignment.value, hint.value, 0);
+  if (got != CUDA_SUCCESS) return got;
+  if (is_aligned(at, alignment)) {
+    parts.insert({at, at + size.value, 0});
+    return CUDA_SUCCESS;
+  }
+  (void)driver.free_addresses(at, size.value);
+  const std::uint64_t more = size.value + alignment.value;
+  const CUresult wide = driver.reserve(&at, more, 0, 0, 0);
+  if (wide != CUDA_SUCCESS) return wide;
+  parts.insert({at, at + more, 0});
+  at = align_up(at, alignment);
+  return CUDA_SUCCESS;
+}
+
+// Exactly there, or CUDA_ERROR_OUT_OF_MEMORY.
+CUresult Backend::State::reserve_beside(Bytes size, Address where) noexcept {
+  CUdeviceptr at = 0;
+  const CUresult got = reserve_part(size, Alignment{profile.pages().back()}, where, at);
+  if (got != CUDA_SUCCESS || at == where.value) return got;
+  free_parts(Address{at}, Address{at} + size);
+  return CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+Result<Address> Backend::State::reserve_chain(Bytes size, Alignment alignment, Address hint) noexcept {
+  const Alignment seam{profile.pages().back()};
+  const Bytes least = std::max(Bytes{size.value / kMaxParts}, profile.pages().back());
+  Bytes part = align_up(Bytes{size.value / 2}, seam);
+  CUdeviceptr begin = 0;
+  CUresult got = CUDA_ERROR_OUT_OF_MEMORY;
+  for (; part >= least && part < size; part = align_up(Bytes{part.value / 2}, seam)) {
+    got = reserve_part(part, std::max(alignment, seam), hint, begin);
+    if (got != CUDA_ERROR_OUT_OF_MEMORY || part == profile.pages().back()) break;
+  }
+  if (got != CUDA_SUCCESS) return fail(error_of(got, ErrorCode::out_of_address_space));
+  Address low{begin};
+  Address high = low + part;
+  while (high - low < size) {
+    const Bytes next = std::min(part, size - (high - low));
+    const CUresult above = reserve_beside(next, high);
+    if (above == CUDA_SUCCESS) {
+      high += next;
+      continue;
+    }
+    const CUresult below = above == CUDA_ERROR_OUT_OF_MEMORY ? reserve_beside(next, low - next) : above;
+    if (below == CUDA_SUCCESS) low = low - next;
+    if (below == CUDA_SUCCESS && is_aligned(low, alignment)) continue;
+    free_parts(low, high);
+    return fail(
+        error_of(below == CUDA_SUCCESS ? CUDA_ERROR_OUT_OF_MEMORY : below, ErrorCode::out_of_address_space));
+  }
+  return low;
+}
+
+// What is refused is an orphan; reserve() has kept room for that.
+void Backend::State::free_parts(Address begin, Address end) noexcept {
+  for (const auto* part = parts.containing(begin.value); part != nullptr && part->begin < end.value;
+       part = parts.containing(begin.value)) {
+    const auto gone = *part;
+    parts.erase(gone.begin);
+    if (driver.free_addresses(gone.begin, gone.end - gone.begin) != CUDA_SUCCESS)
+      orphans.push_back_reserved({0, gone.begin, gone.end - gone.begin});
+    begin = Address{gone.end};
+  }
+}
+
+Result<Reservation> Backend::State::reserve(const ReservationRequest& request, Alignment alignment) noexcept {
+  const bool room = reservations.reserve_one() && parts.reserve(parts.size() + kMaxParts + 2) &&
+                    orphans.reserve_more(parts.size() + kMaxParts + 2);
+  if (!room) return fail(ErrorCode::out_of_host_memory);
+  const bool usable_hint = request.hint.value < kAddressSpace.value;
+  const Address hint = usable_hint ? align_down(request.hint, alignment) : Address{};
+  CUdeviceptr at = 0;
+  const CUresult got = reserve_part(request.size, alignment, hint, at);
+  if (got == CUDA_SUCCESS) return reservations.add(Address{at}, request.size, 0);
+  if (got != CUDA_ERROR_OUT_OF_MEMORY) return fail(error_of(got));
+  const Result<Address> chain = reserve_chain(request.size, alignment, hint);
+  if (!chain) return fail(chain.error());
+  return reservations.add(*chain, request.size, 0);
+}
+
+Result<Reservation> Backend::reserve(const ReservationRequest& request) noexcept {
+  State& s = *state_;
+  const Result<Alignment> alignment = check_reservation_request(s.profile, request);
+  if (!alignment) return fail(alignment.error());
+  if (request.size > kAddressSpace || alignment->value > kAddressSpace.value)
+    return fail(ErrorCode::out_of_address_space);
+  const std::lock_guard lock(s.mutex);
+  if (Result<void> alive = s.alive(); !alive) return fail(alive.error());
+  const ContextScope scope(s);
+  if (Result<void> entered = scope.entered(); !entered) return fail(entered.error());
+  return s.reserve(request, *alignment);
+}
+
+// The first part may be refused, and then nothing has changed; what is refused behind it is an orphan.
+Result<void> Backend::release(const Reservation& reservation) noexcept {
+  State& s = *state_;
+  const std::lock_guard lock(s.mutex);
+  const ReservationRecord* record = s.reservations.find(reservation);
+  if (record == nullptr) return fail(ErrorCode::invalid_argument);
+  if (s.bindings.any_bound(record->address, record->size)) return fail(ErrorCode::wrong_state);
+  const ContextScope scope(s);
+  if (Result<void> entered = scope.entered(); !entered) return entered;
+  const auto first = *s.parts.containing(record->address.value);
+  const CUresult freed = s.driver.free_addresses(first.begin, first.end - first.begin);
+  if (freed != CUDA_SUCCESS) return fail(error_of(freed));
+  s.parts.erase(first.begin);
+  if (first.end < record->end().value) s.free_parts(Address{first.end}, record->end());
+  s.reservations.remove(*record);
+  s.retry_orphans();
+  return {};
+}
+
+}  // namespace vaspace::cuda

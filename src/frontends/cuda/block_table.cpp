@@ -1,0 +1,68 @@
+#include "block_table.hpp"
+
+namespace vaspace::cuda {
+
+bool BlockTable::reserve_one() noexcept {
+  if (free_ == Block::kNone && !records_.reserve_more(1)) return false;
+  if ((size_ + 1) * 2 <= slots_.size()) return true;
+  HostArray<std::uint32_t> wider(slots_.host());
+  constexpr std::size_t kFirst = 64;
+  if (!wider.resize(slots_.empty() ? kFirst : slots_.size() * 2, Block::kNone)) return false;
+  slots_ = std::move(wider);
+  for (std::uint32_t record = 0; record < records_.size(); ++record)
+    if (records_[record].state != Block::State::gone) place(record);
+  return true;
+}
+
+void BlockTable::place(std::uint32_t record) noexcept {
+  std::uint64_t slot = home_of(records_[record].address);
+  while (slots_[slot] != Block::kNone)
+    slot = (slot + 1) & mask();
+  slots_[slot] = record;
+}
+
+std::uint32_t BlockTable::add(const Block& block) noexcept {
+  std::uint32_t record = free_;
+  if (record == Block::kNone) {
+    record = static_cast<std::uint32_t>(records_.size());
+    records_.push_back_reserved(block);
+  } else {
+    free_ = records_[record].next;
+    records_[record] = block;
+  }
+  place(record);
+  ++size_;
+  return record;
+}
+
+// Closes the gap: whoever stands behind it and not at home moves up, as long as that is not before its home.
+void BlockTable::remove(std::uint32_t record) noexcept {
+  std::uint64_t gap = home_of(records_[record].address);
+  while (slots_[gap] != record)
+    gap = (gap + 1) & mask();
+  for (std::uint64_t slot = (gap + 1) & mask(); slots_[slot] != Block::kNone; slot = (slot + 1) & mask()) {
+    const std::uint64_t home = home_of(records_[slots_[slot]].address);
+    if (((slot - home) & mask()) < ((slot - gap) & mask())) continue;
+    slots_[gap] = slots_[slot];
+    gap = slot;
+  }
+  slots_[gap] = Block::kNone;
+  records_[record] = {};
+  records_[record].next = free_;
+  free_ = record;
+  --size_;
+}
+
+const char* BlockTable::validate() const noexcept {
+  std::size_t present = 0;
+  for (std::uint32_t record = 0; record < records_.size(); ++record) {
+    const Block& block = records_[record];
+    if (block.state == Block::State::gone) continue;
+    ++present;
+    if (find(block.address) != record) return "a block is not found by its address";
+    if (block.asked > block.size) return "a block is smaller than what was asked for";
+  }
+  return present == size_ ? nullptr : "blocks are miscounted";
+}
+
+}  // namespace vaspace::cuda

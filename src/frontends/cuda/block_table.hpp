@@ -1,0 +1,73 @@
+// The blocks of one pool, found by their address: an open hash table over records that keep their number.
+//
+//   slots    [ 3 | - | 0 | 1 | - | 2 ]     record's number, linear probing, no tombstones
+//   records  [ 0 | 1 | 2 | 3 ]             4 of them at most half as many as slots
+//
+// Always true: each address has one record at most; a record keeps its number while it lives; only
+// reserve_one() asks for host memory. Externally synchronised.
+#pragma once
+
+#include "vaspace/arena/allocation.hpp"
+#include "vaspace/base/host_array.hpp"
+
+namespace vaspace::cuda {
+
+struct Block {
+  enum class State : std::uint8_t {
+    gone,
+    live,
+    parked,  // in the pool's cache
+    waiting  // freed on another stream
+  };
+  static constexpr std::uint32_t kNone = ~std::uint32_t{0};
+
+  Address address{};
+  Bytes size{};   // taken from the arena
+  Bytes asked{};  // of what is live or was last
+  AllocationId id{};
+  std::uint32_t next = kNone;       // parked: of the same size; waiting: on the same stream
+  std::uint32_t next_pool = kNone;  // waiting: the pool that `next` is a number in
+  State state = State::gone;
+};
+
+class BlockTable {
+ public:
+  explicit BlockTable(const HostAllocator& host) noexcept : records_(host), slots_(host) {}
+
+  [[nodiscard]] std::uint32_t find(Address address) const noexcept {
+    if (slots_.empty()) return Block::kNone;
+    for (std::uint64_t slot = home_of(address);; slot = (slot + 1) & mask()) {
+      const std::uint32_t record = slots_.data()[slot];
+      if (record == Block::kNone || records_.data()[record].address == address) return record;
+    }
+  }
+  [[nodiscard]] Block& operator[](std::uint32_t record) noexcept { return records_.data()[record]; }
+  [[nodiscard]] const Block& operator[](std::uint32_t record) const noexcept {
+    return records_.data()[record];
+  }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  // All numbers that records have had: gone ones too.
+  [[nodiscard]] std::uint32_t records() const noexcept { return static_cast<std::uint32_t>(records_.size()); }
+
+  // Room for one more. False: no host memory; nothing has changed.
+  [[nodiscard]] bool reserve_one() noexcept;
+  // Its address is new here; the room is reserved.
+  std::uint32_t add(const Block& block) noexcept;
+  void remove(std::uint32_t record) noexcept;
+
+  [[nodiscard]] const char* validate() const noexcept;
+
+ private:
+  [[nodiscard]] std::uint64_t mask() const noexcept { return slots_.size() - 1; }
+  [[nodiscard]] std::uint64_t home_of(Address address) const noexcept {
+    return ((address.value >> 8U) * 0x9e3779b97f4a7c15ULL >> 20U) & mask();
+  }
+  void place(std::uint32_t record) noexcept;
+
+  HostArray<Block> records_;
+  HostArray<std::uint32_t> slots_;
+  std::size_t size_ = 0;
+  std::uint32_t free_ = Block::kNone;
+};
+
+}  // namespace vaspace::cuda

@@ -1,0 +1,123 @@
+// The allocator's state: its pools, found by stream and tag without a lock.
+//
+// Always true: a pool stays until the end and keeps its index; `table` finds each by its stream and tag.
+// While nobody has `growing_`, a stream's pools are all closed or all open, and a tag's all suspended or
+// none.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <optional>
+
+#include "vaspace/backends/cuda_pinned.hpp"
+#include "vaspace/base/published_array.hpp"
+
+#include "pool.hpp"
+
+namespace vaspace::cuda {
+
+class StreamAllocator::State {
+ public:
+  State(Backend& device, const StreamConfig& config, Bytes page) noexcept;
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State();
+
+  // Once, before all else. Errors: as StreamAllocator::create.
+  [[nodiscard]] Result<void> open() noexcept;
+
+  [[nodiscard]] Result<Address> allocate(const StreamRequest& request, Stream stream) noexcept;
+  [[nodiscard]] Result<void> free(Address address, Stream stream) noexcept;
+  [[nodiscard]] Result<Bytes> size_of(Address address) noexcept;
+  [[nodiscard]] Result<void> release_stream(Stream stream) noexcept;
+  [[nodiscard]] Result<void> add_stream(Stream stream) noexcept;
+  [[nodiscard]] Result<void> suspend(Suspend how, std::optional<Tag> tag) noexcept;
+  [[nodiscard]] Result<void> resume(std::optional<Tag> tag) noexcept;
+  void trim(bool wait) noexcept;
+  [[nodiscard]] StreamReport report() noexcept;
+  [[nodiscard]] const char* validate() noexcept;
+
+ private:
+  using SpinGuard = std::lock_guard<LeaningLock>;
+
+  // Pools.
+  [[nodiscard]] Pool* find_pool(Stream stream, Tag tag) const noexcept {
+    // Many programs have one stream.
+    Pool* newest = newest_.load(std::memory_order_acquire);
+    if (newest != nullptr && newest->stream == stream && newest->tag == tag) return newest;
+    for (std::size_t slot = home_of(stream, tag);; slot = (slot + 1) & (table_.size() - 1)) {
+      // Acquire: who sees a pool sees it made.
+      Pool* pool =
+          std::atomic_ref<Pool*>(const_cast<Pool*&>(table_.data()[slot])).load(std::memory_order_acquire);
+      if (pool == nullptr || (pool->stream == stream && pool->tag == tag)) return pool;
+    }
+  }
+  [[nodiscard]] std::size_t home_of(Stream stream, Tag tag) const noexcept {
+    const std::uint64_t key = (reinterpret_cast<std::uintptr_t>(stream) >> 3U) + tag * 0x9e3779b1ULL;
+    return (key * 0x9e3779b97f4a7c15ULL >> 40U) & (table_.size() - 1);
+  }
+  [[nodiscard]] Result<Pool*> pool_of(Stream stream, Tag tag) noexcept;
+  [[nodiscard]] Result<Pool*> make_pool(Stream stream, Tag tag) noexcept;  // growing_ is held
+  [[nodiscard]] bool is_closed(Stream stream) noexcept;                    // likewise
+  [[nodiscard]] std::uint32_t suspension_of(Tag tag) noexcept;             // likewise
+  template <class Visit>
+  void for_each_pool(Visit&& visit) noexcept {
+    const auto pools = pools_.view();
+    const std::uint32_t count = pools.size();
+    for (std::uint32_t i = 0; i < count; ++i)
+      visit(*pools[i]);
+  }
+
+  // Allocating where the cache has nothing.
+  [[nodiscard]] Result<Address> allocate_slow(Pool& pool, const StreamRequest& request, Bytes size) noexcept;
+  [[nodiscard]] Result<Allocation> take(Pool& pool, Bytes size, Alignment alignment) noexcept;
+  [[nodiscard]] Result<Address> enter(Pool& pool, const StreamRequest& request,
+                                      const Allocation& taken) noexcept;
+  [[nodiscard]] Result<Address> take_waiting(Pool& pool, const StreamRequest& request, Bytes size) noexcept;
+
+  // Freeing.
+  enum class Freed : std::uint8_t { yes, unknown };
+  [[nodiscard]] Result<void> free_elsewhere(Pool& on, Address address) noexcept;
+  void park(Pool& pool, std::uint32_t block) noexcept;  // pool.lock is held, and let go of
+  void flush_cache(Pool& pool) noexcept;
+  void wait_on(Pool& on, Pool& owner, std::uint32_t block) noexcept;
+  // Gives what has passed back to its owners, and records an event for what is new.
+  void settle(Pool& on, bool wait) noexcept;
+  [[nodiscard]] bool take_passed(Pool& on, bool wait) noexcept;
+  [[nodiscard]] Result<void> mark_fresh(Pool& on) noexcept;
+  [[nodiscard]] Pool::Link join(Pool::Link list, Pool::Link behind) noexcept;
+  void give_back(Pool::Link list) noexcept;
+  [[nodiscard]] Error unknown(Address address) noexcept;
+
+  static void reclaim(void* user, std::size_t pages, bool wait) noexcept;
+  void collect(std::size_t pages, bool wait) noexcept;
+  [[nodiscard]] bool holds_little(std::size_t more) noexcept;
+
+  // Streams that end.
+  [[nodiscard]] Result<void> close(Pool& pool) noexcept;
+  [[nodiscard]] Result<void> order_behind(const Pool& pool) noexcept;
+  void set_closed(Stream stream, bool closed) noexcept;
+
+  // Suspending.
+  [[nodiscard]] Result<void> hold(std::optional<Tag> tag, bool suspended, HostArray<Pool*>& pools) noexcept;
+  void let_go(std::uint32_t call) noexcept;
+  void let_go_of_all(std::optional<Tag> tag) noexcept;
+  [[nodiscard]] Result<void> take_away(Suspend how, HostArray<Pool*>& pools) noexcept;
+  [[nodiscard]] Result<void> bring_back(HostArray<Pool*>& pools, std::span<const PhysicalId> pages) noexcept;
+
+  Backend& device_;
+  const StreamConfig config_;
+  HostArray<SizeClass> classes_;
+  const AsymmetricFence fence_;  // of all pools' locks
+  PageStore store_;
+  HostObject<PinnedBackend> pinned_;
+  std::mutex growing_;             // pools are made, closed and opened one at a time; taken after suspending_
+  std::mutex suspending_;          // and so it is with suspending
+  std::uint32_t suspensions_ = 0;  // calls so far; under suspending_
+  std::uint32_t all_suspended_ = 0;  // by which call, of tags that have no pools yet; under growing_
+  HostArray<Pool*> table_;
+  std::atomic<Pool*> newest_{nullptr};
+  PublishedArray<Pool*> pools_;
+};
+
+}  // namespace vaspace::cuda

@@ -1,0 +1,209 @@
+// The way of most calls, and the pools.
+#include <bit>
+#include <cuda.h>
+#include <utility>
+
+#include "vaspace/frontends/cuda.hpp"
+
+#include "state.hpp"
+
+namespace vaspace::cuda {
+namespace {
+
+constexpr Alignment kGranule{256};
+// A stream's size classes share one arena until what they hold is worth so many pages: each has its own arena
+// per stream, and a mostly empty page in each is what a small program would mostly hold.
+constexpr std::uint64_t kEarnPages = 64;
+
+// What is live at the end is the caller's word that nobody needs it; blocks of caches are none of its
+// business.
+void ignore_leak(void*, const AllocationInfo&) noexcept {}
+
+[[nodiscard]] Error released() noexcept {
+  return {ErrorCode::wrong_state, CUDA_ERROR_INVALID_HANDLE};
+}
+
+}  // namespace
+
+StreamAllocator::State::State(Backend& device, const StreamConfig& config, Bytes page) noexcept
+    : device_(device),
+      config_(config),
+      classes_(config.host),
+      store_(device, page, {this, &State::reclaim}, config.host),
+      table_(config.host),
+      pools_(config.host) {}
+
+Result<void> StreamAllocator::State::open() noexcept {
+  if (Result<void> valid = validate_size_classes(config_.classes); !valid) return valid;
+  if (config_.max_pools == 0 || config_.max_pools > (1U << 16U))
+    return fail(ErrorCode::invalid_configuration);
+  if (!classes_.reserve(config_.classes.size()) ||
+      !table_.resize(std::bit_ceil(std::size_t{config_.max_pools} * 2), nullptr))
+    return fail(ErrorCode::out_of_host_memory);
+  for (const SizeClass& one : config_.classes)
+    classes_.push_back_reserved(one);
+  if (config_.kind == MemoryKind::device) return {};
+  Result<HostObject<PinnedBackend>> pinned = PinnedBackend::create(device_, {.host = config_.host});
+  if (!pinned) return fail(pinned.error());
+  pinned_ = std::move(*pinned);
+  return {};
+}
+
+// Memory may be in use on streams that never allocated any: all of the device is waited for (C13).
+StreamAllocator::State::~State() {
+  (void)device_.wait_idle();
+  for_each_pool([&](Pool& pool) { HostDelete<Pool>{config_.host}(&pool); });
+}
+
+Result<Pool*> StreamAllocator::State::make_pool(Stream stream, Tag tag) noexcept {
+  if (Pool* made = find_pool(stream, tag); made != nullptr) return made;
+  // A tag that is new on a stream which was released is no way around.
+  if (is_closed(stream)) return fail(released());
+  if (pools_.size() >= config_.max_pools) return fail(ErrorCode::out_of_space);
+  if (!pools_.reserve_more(1)) return fail(ErrorCode::out_of_host_memory);
+  vaspace::Backend& memory = pinned_ != nullptr ? static_cast<vaspace::Backend&>(*pinned_) : device_;
+  HostObject<Pool> pool = make_host_object<Pool>(config_.host, device_, memory, store_, stream, tag,
+                                                 pools_.size(), pinned_ != nullptr, fence_, config_.host);
+  if (pool == nullptr) return fail(ErrorCode::out_of_host_memory);
+  ArenaConfig arena;
+  arena.classes = classes_.span();
+  arena.page_size = pinned_ != nullptr ? Bytes{} : store_.page();
+  arena.granule = kGranule;
+  arena.earn = store_.page() * kEarnPages;
+  arena.retain = Bytes{};
+  arena.retain_percent = 0;
+  arena.host = config_.host;
+  arena.on_leak.on_leak = &ignore_leak;
+  auto made = ThreadSafeArenaAllocator::create(pool->pages, arena);
+  if (!made) return fail(made.error());
+  pool->arena.emplace(std::move(*made));
+  pool->suspended = suspension_of(tag);
+  pool->park = config_.park != Bytes{} ? config_.park : Bytes{store_.page().value / 2};
+  Pool* added = pool.release();
+  pools_.push_back_reserved(added);
+  std::size_t slot = home_of(stream, tag);
+  while (table_[slot] != nullptr)
+    slot = (slot + 1) & (table_.size() - 1);
+  std::atomic_ref<Pool*>(table_[slot]).store(added, std::memory_order_release);
+  newest_.store(added, std::memory_order_release);
+  return added;
+}
+
+// No pool is of a handle that names another stream, or none: only who finds none asks what it means.
+Result<Pool*> StreamAllocator::State::pool_of(Stream named, Tag tag) noexcept {
+  const Result<Stream> stream = known_stream(named);
+  if (!stream) return fail(stream.error());
+  if (Pool* pool = find_pool(*stream, tag); pool != nullptr) return pool;
+  const std::lock_guard one_at_a_time(growing_);
+  return make_pool(*stream, tag);
+}
+
+Result<Address> StreamAllocator::State::allocate(const StreamRequest& request, Stream stream) noexcept {
+  const auto size = checked_align_up(request.size, kGranule);
+  if (request.size == Bytes{} || !size) return fail(ErrorCode::invalid_size, CUDA_ERROR_INVALID_VALUE);
+  if (!request.alignment.valid()) return fail(ErrorCode::invalid_alignment, CUDA_ERROR_INVALID_VALUE);
+  Pool* pool = find_pool(stream, request.tag);
+  if (pool == nullptr) [[unlikely]] {
+    const Result<Pool*> made = pool_of(stream, request.tag);
+    if (!made) return fail(made.error());
+    pool = *made;
+  }
+  {
+    const SpinGuard guard(pool->lock);
+    if (pool->closed || pool->suspended != 0) [[unlikely]]
+      return fail(pool->closed ? released() : Error{ErrorCode::wrong_state});
+    const std::uint32_t found = pool->cache.pop(pool->blocks, *size, request.alignment);
+    if (found != Block::kNone) [[likely]] {
+      Block& block = pool->blocks[found];
+      block.state = Block::State::live;
+      block.asked = request.size;
+      pool->live += request.size;
+      ++pool->live_count;
+      return block.address;
+    }
+    ++pool->slow_calls;
+  }
+  const Result<Address> address = allocate_slow(*pool, request, *size);
+  const SpinGuard guard(pool->lock);
+  --pool->slow_calls;
+  return address;
+}
+
+Result<void> StreamAllocator::State::free(Address address, Stream stream) noexcept {
+  Pool* pool = find_pool(stream, 0);
+  if (pool == nullptr) [[unlikely]] {
+    // Memory may be freed on a stream that never had any of its own.
+    if (store_.owner_of(address) == PageStore::kNobody) {
+      const Result<Stream> known = known_stream(stream);
+      return fail(known ? unknown(address) : known.error());
+    }
+    const Result<Pool*> made = pool_of(stream, 0);
+    if (!made) return fail(made.error());
+    pool = *made;
+  }
+  pool->lock.lock();
+  if (pool->closed) [[unlikely]] {
+    pool->lock.unlock();
+    return fail(released());
+  }
+  if (pool->waits_always) [[unlikely]] {
+    pool->lock.unlock();
+    return free_elsewhere(*pool, address);
+  }
+  const std::uint32_t found = pool->blocks.find(address);
+  if (found != Block::kNone && pool->blocks[found].state == Block::State::live) [[likely]] {
+    pool->pages.freed();
+    park(*pool, found);
+    return {};
+  }
+  pool->lock.unlock();
+  return free_elsewhere(*pool, address);
+}
+
+Result<HostObject<StreamAllocator>> StreamAllocator::create(Backend& backend,
+                                                            const StreamConfig& config) noexcept {
+  const Bytes page = config.page_size == Bytes{} ? backend.profile().page_sizes[0] : config.page_size;
+  if (!backend.profile().offers_page(page)) return fail(ErrorCode::invalid_configuration);
+  HostObject<State> state = make_host_object<State>(config.host, backend, config, page);
+  if (state == nullptr) return fail(ErrorCode::out_of_host_memory);
+  if (Result<void> opened = state->open(); !opened) return fail(opened.error());
+  HostObject<StreamAllocator> allocator = make_host_object<StreamAllocator>(config.host, std::move(state));
+  if (allocator == nullptr) return fail(ErrorCode::out_of_host_memory);
+  return allocator;
+}
+
+StreamAllocator::StreamAllocator(HostObject<State> state) noexcept : state_(std::move(state)) {}
+StreamAllocator::~StreamAllocator() = default;
+
+Result<Address> StreamAllocator::allocate(const StreamRequest& request, Stream stream) noexcept {
+  return state_->allocate(request, stream);
+}
+Result<void> StreamAllocator::free(Address address, Stream stream) noexcept {
+  return state_->free(address, stream);
+}
+Result<Bytes> StreamAllocator::size_of(Address address) const noexcept {
+  return state_->size_of(address);
+}
+Result<void> StreamAllocator::release_stream(Stream stream) noexcept {
+  return state_->release_stream(stream);
+}
+Result<void> StreamAllocator::add_stream(Stream stream) noexcept {
+  return state_->add_stream(stream);
+}
+Result<void> StreamAllocator::suspend(Suspend how, std::optional<Tag> tag) noexcept {
+  return state_->suspend(how, tag);
+}
+Result<void> StreamAllocator::resume(std::optional<Tag> tag) noexcept {
+  return state_->resume(tag);
+}
+void StreamAllocator::trim(bool wait) noexcept {
+  state_->trim(wait);
+}
+StreamReport StreamAllocator::report() const noexcept {
+  return state_->report();
+}
+const char* StreamAllocator::validate() const noexcept {
+  return state_->validate();
+}
+
+}  // namespace vaspace::cuda

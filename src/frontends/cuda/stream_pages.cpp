@@ -1,0 +1,257 @@
+#include "stream_pages.hpp"
+
+#include <cuda.h>
+
+namespace vaspace::cuda {
+namespace {
+
+constexpr std::uint64_t kForever = ~std::uint64_t{0};
+
+}  // namespace
+
+StreamPages::~StreamPages() {
+  for (Page& page : pages_)
+    drop_saved(page);
+}
+
+void StreamPages::drop_saved(Page& page) noexcept {
+  if (page.saved != nullptr)
+    host_.deallocate(host_.user, page.saved, store_.page().value, alignof(std::max_align_t));
+  page.saved = nullptr;
+}
+
+// A stream that has nothing to do needs no event. The event is recorded after `dirty_` is taken back:
+// whatever was freed before is in front of it, and whoever frees later marks it anew. A page that is just
+// being unbound was emptied before this is asked.
+Result<void> StreamPages::passed(bool wait) noexcept {
+  TimelinePoint point;
+  {
+    const std::lock_guard lock(gate_);
+    if (!closed_ && dirty_.exchange(false, std::memory_order_acq_rel)) {
+      const Result<bool> idle = device_.idle(stream_);
+      const Result<TimelinePoint> reached = !idle   ? fail(idle.error())
+                                            : *idle ? Result<TimelinePoint>(TimelinePoint{})
+                                                    : device_.mark(stream_);
+      if (!reached) {
+        dirty_.store(true, std::memory_order_release);
+        return fail(reached.error());
+      }
+      point_ = *reached;
+    }
+    point = point_;
+  }
+  if (wait) return device_.wait(point, kForever);
+  const Result<bool> over = device_.completed(point);
+  if (!over) return fail(over.error());
+  return *over ? Result<void>{} : fail(ErrorCode::timed_out, CUDA_ERROR_NOT_READY);
+}
+
+Result<void> StreamPages::close() noexcept {
+  const std::lock_guard lock(gate_);
+  const Result<TimelinePoint> marked = device_.mark(stream_);
+  if (!marked) return fail(marked.error());
+  point_ = *marked;
+  closed_ = true;
+  return {};
+}
+
+TimelinePoint StreamPages::last_point() const noexcept {
+  const std::lock_guard lock(gate_);
+  return point_;
+}
+
+// What was freed while it was closed was freed on other streams, which were waited for.
+void StreamPages::reopen() noexcept {
+  const std::lock_guard lock(gate_);
+  closed_ = false;
+}
+
+void StreamPages::end() noexcept {
+  const std::lock_guard lock(gate_);
+  closed_ = true;
+  point_ = {};
+}
+
+Result<Reservation> StreamPages::reserve(const ReservationRequest& request) noexcept {
+  const Result<Reservation> reserved = next().reserve(request);
+  if (!reserved || store_.add_owner(*reserved, owner_)) return reserved;
+  (void)next().release(*reserved);
+  return fail(ErrorCode::out_of_host_memory);
+}
+
+Result<void> StreamPages::release(const Reservation& reservation) noexcept {
+  if (Result<void> over = passed(store_.patient()); !over) return over;
+  // Nobody asks whose the addresses are: nothing in them is live. Another pool may have them at once.
+  store_.remove_owner(reservation);
+  const Result<void> released = next().release(reservation);
+  if (!released) (void)store_.add_owner(reservation, owner_);
+  return released;
+}
+
+Result<void> StreamPages::create_physical(const PhysicalRequest& request,
+                                          std::span<PhysicalId> out) noexcept {
+  if (request.size != store_.page()) return fail(ErrorCode::invalid_size);
+  {
+    const std::lock_guard lock(mutex_);
+    if (suspended_) return fail(ErrorCode::wrong_state);
+    if (!pages_.reserve_more(out.size()) || !bound_.reserve(pages_.size() + out.size()))
+      return fail(ErrorCode::out_of_host_memory);
+  }
+  HostArray<PhysicalId> taken(host_);
+  if (!taken.resize(out.size())) return fail(ErrorCode::out_of_host_memory);
+  if (Result<void> got = store_.take(taken.span()); !got) return got;
+  const std::lock_guard lock(mutex_);
+  // Another thread may have used the room that was made above.
+  if (!pages_.reserve_more(out.size()) || !bound_.reserve(pages_.size() + out.size())) {
+    store_.give(taken.span());
+    return fail(ErrorCode::out_of_host_memory);
+  }
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    std::uint32_t number = free_page_;
+    if (number == kNone) {
+      number = static_cast<std::uint32_t>(pages_.size());
+      pages_.push_back_reserved({});
+    } else {
+      free_page_ = pages_[number].next_free;
+    }
+    pages_[number] = {.physical = taken[i], .live = true};
+    out[i] = PhysicalId{std::uint64_t{number} + 1};
+  }
+  return {};
+}
+
+Result<void> StreamPages::destroy_physical(std::span<const PhysicalId> objects) noexcept {
+  for (const PhysicalId id : objects) {
+    PhysicalId physical;
+    {
+      const std::lock_guard lock(mutex_);
+      Page& page = page_of(id);
+      physical = page.physical;
+      drop_saved(page);
+      page = {};
+      page.next_free = free_page_;
+      free_page_ = static_cast<std::uint32_t>(id.value) - 1;
+    }
+    if (physical) store_.give({&physical, 1});
+  }
+  return {};
+}
+
+Result<TimelinePoint> StreamPages::bind(std::span<const BindOp> ops,
+                                        std::span<const TimelinePoint> waits) noexcept {
+  if (ops.empty() || !ops.front().physical) {
+    if (Result<void> gone = unbind(ops); !gone) return fail(gone.error());
+    return TimelinePoint{};
+  }
+  HostArray<BindOp> real(host_);
+  if (!real.reserve(ops.size())) return fail(ErrorCode::out_of_host_memory);
+  {
+    const std::lock_guard lock(mutex_);
+    if (suspended_) return fail(ErrorCode::wrong_state);
+    for (BindOp op : ops) {
+      op.physical = page_of(op.physical).physical;
+      real.push_back_reserved(op);
+    }
+  }
+  const Result<TimelinePoint> point = device_.bind(real.span(), waits);
+  if (!point) return point;
+  const std::lock_guard lock(mutex_);
+  for (const BindOp& op : ops) {
+    const auto number = static_cast<std::uint32_t>(op.physical.value) - 1;
+    pages_[number].address = op.address;
+    bound_.insert({op.address.value, (op.address + op.size).value, number});
+  }
+  bound_count_.fetch_add(ops.size(), std::memory_order_relaxed);
+  return point;
+}
+
+// A suspended page is behind no address: the driver has nothing to unbind.
+Result<void> StreamPages::unbind(std::span<const BindOp> ops) noexcept {
+  bool suspended = false;
+  {
+    const std::lock_guard lock(mutex_);
+    suspended = suspended_;
+  }
+  if (!suspended) {
+    if (Result<void> over = passed(store_.patient()); !over) return over;
+    if (const Result<TimelinePoint> point = device_.bind(ops, {}); !point) return fail(point.error());
+    bound_count_.fetch_sub(ops.size(), std::memory_order_relaxed);
+  }
+  const std::lock_guard lock(mutex_);
+  for (const BindOp& op : ops) {
+    pages_[bound_.containing(op.address.value)->value].address = {};
+    bound_.erase(op.address.value);
+  }
+  return {};
+}
+
+Bytes StreamPages::suspended() const noexcept {
+  const std::lock_guard lock(mutex_);
+  return suspended_ ? store_.page() * bound_.size() : Bytes{};
+}
+
+Result<void> StreamPages::save(Suspend how) noexcept {
+  if (how == Suspend::discard) return {};
+  Result<void> saved;
+  for_each_bound([&](std::uint32_t number) {
+    Page& page = pages_[number];
+    if (!saved) return;
+    page.saved =
+        static_cast<std::byte*>(host_.allocate(host_.user, store_.page().value, alignof(std::max_align_t)));
+    saved = page.saved == nullptr ? Result<void>(fail(ErrorCode::out_of_host_memory))
+                                  : device_.copy_to_host(page.saved, page.address, store_.page());
+  });
+  return saved;
+}
+
+void StreamPages::cancel_save() noexcept {
+  for (Page& page : pages_)
+    drop_saved(page);
+}
+
+void StreamPages::list_unbinds(HostArray<BindOp>& ops) const noexcept {
+  for_each_bound([&](std::uint32_t number) {
+    ops.push_back_reserved({.address = pages_[number].address, .size = store_.page()});
+  });
+}
+
+void StreamPages::let_go(HostArray<PhysicalId>& gone) noexcept {
+  const std::lock_guard lock(mutex_);
+  for_each_bound([&](std::uint32_t number) {
+    gone.push_back_reserved(pages_[number].physical);
+    pages_[number].physical = {};
+  });
+  bound_count_.store(0, std::memory_order_relaxed);
+  suspended_ = true;
+}
+
+void StreamPages::list_binds(HostArray<BindOp>& ops, std::span<const PhysicalId> pages) const noexcept {
+  std::size_t i = 0;
+  for_each_bound([&](std::uint32_t number) {
+    ops.push_back_reserved(
+        {.address = pages_[number].address, .size = store_.page(), .physical = pages[i++]});
+  });
+}
+
+Result<void> StreamPages::restore() noexcept {
+  Result<void> restored;
+  for_each_bound([&](std::uint32_t number) {
+    const Page& page = pages_[number];
+    if (!restored || page.saved == nullptr) return;
+    restored = device_.copy_from_host(page.address, page.saved, store_.page());
+  });
+  return restored;
+}
+
+void StreamPages::take_up(std::span<const PhysicalId> pages) noexcept {
+  const std::lock_guard lock(mutex_);
+  std::size_t i = 0;
+  for_each_bound([&](std::uint32_t number) {
+    pages_[number].physical = pages[i++];
+    drop_saved(pages_[number]);
+  });
+  bound_count_.store(bound_.size(), std::memory_order_relaxed);
+  suspended_ = false;
+}
+
+}  // namespace vaspace::cuda

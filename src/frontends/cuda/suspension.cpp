@@ -1,0 +1,165 @@
+// Memory that is taken away and comes back.
+//
+//   hold ─► nobody allocates ─► the device is idle ─► contents saved ─► all unbound in one batch ─► destroyed
+//   take ─► all bound in one batch ─► contents restored ─► allocating goes on
+//
+// The batch is the point of no return: before it everything is undone, after it nothing can be refused.
+#include <sched.h>
+
+#include "state.hpp"
+
+namespace vaspace::cuda {
+
+// A tag's first pool is as all memory is; later ones are as the tag's others.
+std::uint32_t StreamAllocator::State::suspension_of(Tag tag) noexcept {
+  std::optional<std::uint32_t> others;
+  for_each_pool([&](Pool& pool) {
+    if (pool.tag != tag || others) return;
+    const SpinGuard guard(pool.lock);
+    others = pool.suspended;
+  });
+  return others.value_or(all_suspended_);
+}
+
+// The pools of the tag that are not (or are) suspended; whoever is about to allocate in them has finished
+// when this returns. Errors: wrong_state where there are none.
+Result<void> StreamAllocator::State::hold(std::optional<Tag> tag, bool suspended,
+                                          HostArray<Pool*>& pools) noexcept {
+  {
+    const std::lock_guard no_new_ones(growing_);
+    if (!pools.reserve(pools_.view().size())) return fail(ErrorCode::out_of_host_memory);
+    for_each_pool([&](Pool& pool) {
+      if (tag && pool.tag != *tag) return;
+      const SpinGuard guard(pool.lock);
+      if ((pool.suspended != 0) != suspended) return;
+      if (!suspended) pool.suspended = suspensions_;
+      pools.push_back_reserved(&pool);
+    });
+    // All memory may have come back tag by tag.
+    const bool nothing_left = suspended && !tag && all_suspended_ != 0;
+    if (pools.empty() && !nothing_left) return fail(ErrorCode::wrong_state);
+    if (!tag && !suspended) all_suspended_ = suspensions_;
+  }
+  for (Pool* pool : pools) {
+    const auto busy = [&] {
+      const SpinGuard guard(pool->lock);
+      return pool->slow_calls != 0;
+    };
+    while (busy())
+      (void)sched_yield();
+  }
+  return {};
+}
+
+// Of what this call of suspend() held, and what came meanwhile and was like that.
+void StreamAllocator::State::let_go(std::uint32_t call) noexcept {
+  const std::lock_guard no_new_ones(growing_);
+  for_each_pool([&](Pool& pool) {
+    const SpinGuard guard(pool.lock);
+    if (pool.suspended == call) pool.suspended = 0;
+  });
+  if (all_suspended_ == call) all_suspended_ = 0;
+}
+
+// A pool that came meanwhile has no pages: it goes with the tag's others.
+void StreamAllocator::State::let_go_of_all(std::optional<Tag> tag) noexcept {
+  const std::lock_guard no_new_ones(growing_);
+  for_each_pool([&](Pool& pool) {
+    if (tag && pool.tag != *tag) return;
+    const SpinGuard guard(pool.lock);
+    pool.suspended = 0;
+  });
+  if (!tag) all_suspended_ = 0;
+}
+
+// Any stream may use any memory, so all of the device is waited for (C13).
+Result<void> StreamAllocator::State::take_away(Suspend how, HostArray<Pool*>& pools) noexcept {
+  if (Result<void> idle = device_.wait_idle(); !idle) return idle;
+  std::size_t count = 0;
+  for (const Pool* pool : pools)
+    count += pool->pages.bound_pages();
+  HostArray<BindOp> ops(config_.host);
+  HostArray<PhysicalId> gone(config_.host);
+  if (!ops.reserve(count) || !gone.reserve(count)) return fail(ErrorCode::out_of_host_memory);
+  for (Pool* pool : pools)
+    if (Result<void> saved = pool->pages.save(how); !saved) return saved;
+  for (const Pool* pool : pools)
+    pool->pages.list_unbinds(ops);
+  if (const Result<TimelinePoint> unbound = device_.bind(ops.span(), {}); !unbound)
+    return fail(unbound.error());
+  for (Pool* pool : pools)
+    pool->pages.let_go(gone);
+  store_.destroy(gone.span());
+  store_.trim();
+  return {};
+}
+
+Result<void> StreamAllocator::State::suspend(Suspend how, std::optional<Tag> tag) noexcept {
+  if (pinned_ != nullptr) return fail(ErrorCode::not_supported);
+  const std::lock_guard one_at_a_time(suspending_);
+  ++suspensions_;
+  HostArray<Pool*> pools(config_.host);
+  if (Result<void> held = hold(tag, false, pools); !held) return held;
+  const Result<void> gone = take_away(how, pools);
+  if (gone) return gone;
+  for (Pool* pool : pools)
+    pool->pages.cancel_save();
+  let_go(suspensions_);
+  return gone;
+}
+
+// What is refused behind the binds takes them back.
+Result<void> StreamAllocator::State::bring_back(HostArray<Pool*>& pools,
+                                                std::span<const PhysicalId> pages) noexcept {
+  HostArray<BindOp> ops(config_.host);
+  if (!ops.reserve(pages.size())) return fail(ErrorCode::out_of_host_memory);
+  std::size_t at = 0;
+  for (const Pool* pool : pools) {
+    pool->pages.list_binds(ops, pages.subspan(at, pool->pages.bound_pages()));
+    at += pool->pages.bound_pages();
+  }
+  if (const Result<TimelinePoint> bound = device_.bind(ops.span(), {}); !bound) return fail(bound.error());
+  Result<void> restored;
+  for (Pool* pool : pools)
+    if (restored) restored = pool->pages.restore();
+  if (restored) return {};
+  for (BindOp& op : ops)
+    op.physical = {};
+  constexpr int kTries = 8;
+  for (int tries = 0; tries < kTries && !device_.bind(ops.span(), {}); ++tries) {
+  }
+  return restored;
+}
+
+Result<void> StreamAllocator::State::resume(std::optional<Tag> tag) noexcept {
+  const std::lock_guard one_at_a_time(suspending_);
+  HostArray<Pool*> pools(config_.host);
+  if (Result<void> held = hold(tag, true, pools); !held) return held;
+  std::size_t count = 0;
+  for (Pool* pool : pools) {
+    // What was freed meanwhile needs no memory.
+    flush_cache(*pool);
+    pool->arena->flush();
+    count += pool->pages.bound_pages();
+  }
+  HostArray<PhysicalId> pages(config_.host);
+  if (!pages.resize(count)) return fail(ErrorCode::out_of_host_memory);
+  const PageStore::Patience patience(store_);
+  if (count != 0) {
+    if (Result<void> taken = store_.take(pages.span()); !taken) return taken;
+  }
+  if (Result<void> back = bring_back(pools, pages.span()); !back) {
+    store_.destroy(pages.span());
+    return back;
+  }
+  std::size_t at = 0;
+  for (Pool* pool : pools) {
+    const std::size_t share = pool->pages.bound_pages();
+    pool->pages.take_up(pages.span().subspan(at, share));
+    at += share;
+  }
+  let_go_of_all(tag);
+  return {};
+}
+
+}  // namespace vaspace::cuda

@@ -1,0 +1,157 @@
+#include <array>
+#include <atomic>
+#include <cstdio>
+#include <mutex>
+
+#include "vaspace/frontends/cuda.hpp"
+#include "vaspace/frontends/cuda_torch.h"
+
+namespace {
+
+using namespace vaspace;  // NOLINT: the functions below are C's
+
+constexpr int kMaxDevices = 64;
+
+struct Device {
+  HostObject<cuda::Backend> backend;
+  HostObject<cuda::StreamAllocator> streams;
+  std::atomic<std::uint64_t> refused{0};
+  std::atomic<std::uint64_t> bad_frees{0};
+};
+
+// The only state of the process: what the plug-in's C functions have no other place for. Never destroyed by
+// the program's end, when the driver may be gone already.
+struct Devices {
+  std::mutex making;
+  std::array<std::atomic<Device*>, kMaxDevices> made{};
+};
+Devices& devices() noexcept {
+  static Devices all;
+  return all;
+}
+
+std::array<char, 320>& last_error() noexcept {
+  thread_local std::array<char, 320> text{};
+  return text;
+}
+
+void say(const char* what, Error error, const char* why = "") noexcept {
+  std::snprintf(last_error().data(), last_error().size(), "%s: %s (CUresult %d) %s", what,
+                to_string(error.code), static_cast<int>(error.native), why);
+}
+
+Device* find(int number) noexcept {
+  if (number < 0 || number >= kMaxDevices) return nullptr;
+  return devices().made[static_cast<std::size_t>(number)].load(std::memory_order_acquire);
+}
+
+Device* find_or_make(int number) noexcept {
+  if (Device* device = find(number); device != nullptr) return device;
+  if (number < 0 || number >= kMaxDevices) {
+    say("vaspace_torch_allocate", {ErrorCode::invalid_argument}, "no such device");
+    return nullptr;
+  }
+  const std::lock_guard lock(devices().making);
+  if (Device* device = find(number); device != nullptr) return device;
+  cuda::Refusal refusal;
+  cuda::BackendConfig config;
+  config.device = number;
+  config.refusal = &refusal;
+  auto backend = cuda::Backend::create(config);
+  if (!backend) {
+    say("vaspace_torch_allocate", backend.error(), refusal.text);
+    return nullptr;
+  }
+  auto streams = cuda::StreamAllocator::create(**backend);
+  HostObject<Device> device = make_host_object<Device>(default_host_allocator());
+  if (!streams || device == nullptr) {
+    say("vaspace_torch_allocate", streams ? Error{ErrorCode::out_of_host_memory} : streams.error());
+    return nullptr;
+  }
+  device->backend = std::move(*backend);
+  device->streams = std::move(*streams);
+  Device* made = device.release();
+  devices().made[static_cast<std::size_t>(number)].store(made, std::memory_order_release);
+  return made;
+}
+
+}  // namespace
+
+extern "C" {
+
+void* vaspace_torch_allocate(ssize_t size, int number, CUstream_st* stream) {
+  Device* device = find_or_make(number);
+  if (device == nullptr) return nullptr;
+  const Bytes bytes{size > 0 ? static_cast<std::uint64_t>(size) : 0};
+  const Result<Address> address = device->streams->allocate(bytes, stream);
+  if (!address) {
+    device->refused.fetch_add(1, std::memory_order_relaxed);
+    say("vaspace_torch_allocate", address.error());
+    return nullptr;
+  }
+  // A device address is a pointer to who asked. NOLINTNEXTLINE(performance-no-int-to-ptr)
+  return reinterpret_cast<void*>(static_cast<std::uintptr_t>(address->value));
+}
+
+void vaspace_torch_free(void* memory, ssize_t, int number, CUstream_st* stream) {
+  if (memory == nullptr) return;
+  Device* device = find(number);
+  if (device == nullptr) return say("vaspace_torch_free", {ErrorCode::unknown_address}, "no such device");
+  const Result<void> freed = device->streams->free(Address{reinterpret_cast<std::uintptr_t>(memory)}, stream);
+  if (freed) return;
+  device->bad_frees.fetch_add(1, std::memory_order_relaxed);
+  say("vaspace_torch_free", freed.error());
+}
+
+int vaspace_torch_release_stream(int number, CUstream_st* stream) {
+  Device* device = find(number);
+  const Result<void> released =
+      device != nullptr ? device->streams->release_stream(stream) : fail(ErrorCode::invalid_argument, 101);
+  if (released) return 0;
+  say("vaspace_torch_release_stream", released.error());
+  return released.error().native;
+}
+
+int vaspace_torch_add_stream(int number, CUstream_st* stream) {
+  Device* device = find(number);
+  const Result<void> added =
+      device != nullptr ? device->streams->add_stream(stream) : fail(ErrorCode::invalid_argument, 101);
+  if (added) return 0;
+  say("vaspace_torch_add_stream", added.error());
+  // What no call of the driver refused has no number of it: CUDA_ERROR_UNKNOWN.
+  return added.error().native != 0 ? added.error().native : 999;
+}
+
+void vaspace_torch_trim(int number) {
+  if (Device* device = find(number); device != nullptr) device->streams->trim(true);
+}
+
+int vaspace_torch_get_statistics(int number, vaspace_torch_statistics* statistics) {
+  Device* device = find(number);
+  if (device == nullptr || statistics == nullptr) return -1;
+  const cuda::StreamReport report = device->streams->report();
+  *statistics = {report.live_allocations,
+                 report.live.value,
+                 report.physical.value,
+                 report.idle.value,
+                 report.parked.value,
+                 device->refused.load(std::memory_order_relaxed),
+                 device->bad_frees.load(std::memory_order_relaxed)};
+  return 0;
+}
+
+const char* vaspace_torch_last_error(void) {
+  return last_error().data();
+}
+
+void vaspace_torch_close(void) {
+  const std::lock_guard lock(devices().making);
+  for (std::atomic<Device*>& slot : devices().made) {
+    Device* device = slot.exchange(nullptr, std::memory_order_acq_rel);
+    if (device == nullptr) continue;
+    device->streams.reset();
+    HostDelete<Device>{default_host_allocator()}(device);
+  }
+}
+
+}  // extern "C"

@@ -1,0 +1,251 @@
+// Creation, memory alone, timelines and giving back.
+#include <algorithm>
+
+#include "heap_state.hpp"
+
+namespace vaspace::vulkan {
+
+namespace {
+
+using Lock = std::lock_guard<std::mutex>;
+
+// Bits of VkMemoryPropertyFlags that a type may have beyond the six that the core knows.
+std::uint32_t extra_flags(const DeviceFeatures& features) noexcept {
+  if (!features.device_coherent_memory) return 0;
+  return VK_MEMORY_PROPERTY_DEVICE_COHERENT_BIT_AMD | VK_MEMORY_PROPERTY_DEVICE_UNCACHED_BIT_AMD;
+}
+
+// Of all memory objects, a quarter may be behind sparse buffers (V4), and no more than some hundreds.
+std::uint32_t sparse_objects(const DeviceProfile& profile) noexcept {
+  const std::uint64_t all = std::min<std::uint64_t>(profile.capabilities.max_reservations, 1U << 20U);
+  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(all / 4, 1, 480));
+}
+
+}  // namespace
+
+tl::unexpected<Error> HeapState::refuse(Error error, const char* function, const char* driver,
+                                        std::string_view name, const char* feature) const noexcept {
+  if (config.on_refusal.on_refusal != nullptr)
+    config.on_refusal.on_refusal(config.on_refusal.user, {error, function, driver, feature, name});
+  return fail(error);
+}
+
+Result<void> HeapState::open() noexcept {
+  auto loaded = ResourceCalls::load(backend);
+  if (!loaded) return fail(loaded.error());
+  calls = *loaded;
+  const DeviceProfile& profile = backend.profile();
+  const DeviceFeatures& features = backend.config().features;
+  for (std::uint32_t type = 0; type < profile.memory_type_count; ++type)
+    non_coherent = non_coherent ||
+                   (profile.memory_types[type].host_visible && !profile.memory_types[type].host_coherent);
+  vaspace::HeapConfig& neutral = config.memory;
+  neutral.buffer_image_granularity = backend.resource_limits().buffer_image_granularity;
+  neutral.non_coherent_atom = backend.resource_limits().non_coherent_atom;
+  neutral.rules = {.protected_memory = features.protected_memory,
+                   .extra_native_flags = extra_flags(features)};
+  neutral.export_needs_dedicated = backend.export_needs_dedicated();
+  neutral.timelines = {.user = this, .completed = [](void* user, TimelinePoint point) noexcept {
+                         return static_cast<HeapState*>(user)->timelines.passed(point);
+                       }};
+  const bool sparse = config.sparse.queue != nullptr && features.sparse_residency_buffer;
+  SubBufferConfig sub_buffers{.sparse = config.sparse,
+                              .transfer = config.transfer,
+                              .families = config.families,
+                              .sparse_page = config.sparse_page,
+                              .retain = config.sub_buffer_retain,
+                              .retain_percent = config.sub_buffer_retain_percent,
+                              .host = neutral.host};
+  if (sparse) {
+    sub_buffers.sparse_memory_objects = sparse_objects(profile);
+    const std::uint64_t left =
+        profile.capabilities.max_reservations - profile.capabilities.max_reservations / 4;
+    if (neutral.max_memory_objects == 0 || neutral.max_memory_objects > left)
+      neutral.max_memory_objects = left;
+  }
+  auto made = vaspace::Heap::create(backend, neutral);
+  if (!made) return fail(made.error());
+  memory.emplace(std::move(*made));
+  pools.emplace(calls, backend, *memory, sub_buffers);
+  return {};
+}
+
+HeapState::~HeapState() {
+  if (!memory) return;
+  for (const Retired& gone : retired)
+    destroy(gone);
+  // Moves that nobody ended.
+  for (const MovableRecord& record : records.all()) {
+    if (!record.live || !record.moving) continue;
+    destroy({.buffer = record.new_buffer, .image = record.new_image});
+    if (record.ended) destroy({.buffer = record.buffer, .image = record.image});
+  }
+}
+
+Heap::Heap(HostObject<HeapState> state) noexcept : state_(std::move(state)) {}
+Heap::Heap(Heap&& other) noexcept = default;
+Heap& Heap::operator=(Heap&& other) noexcept = default;
+Heap::~Heap() = default;
+
+Result<Heap> Heap::create(Backend& backend, const HeapConfig& config) noexcept {
+  if (config.families.size() > SparseConfig::kMaxFamilies) return fail(ErrorCode::invalid_configuration);
+  auto state = make_host_object<HeapState>(config.memory.host, backend, config);
+  if (!state) return fail(ErrorCode::out_of_host_memory);
+  if (const auto opened = state->open(); !opened) return fail(opened.error());
+  return Heap(std::move(state));
+}
+
+// ---- memory alone
+
+Result<HeapAllocation> Heap::allocate(const VkMemoryRequirements& requirements,
+                                      const vaspace::HeapRequest& wish) noexcept {
+  HeapRequest request = wish;
+  request.requirements = {.size = Bytes{requirements.size},
+                          .alignment = Alignment{requirements.alignment},
+                          .memory_type_bits = requirements.memoryTypeBits};
+  const auto allocated = state_->memory->allocate(request);
+  if (!allocated) return state_->refuse(allocated.error(), "Heap::allocate", "", wish.name);
+  return allocated;
+}
+
+void Heap::free(const HeapAllocation& memory) noexcept {
+  state_->memory->free(memory);
+}
+
+Result<void> Heap::bind(VkBuffer buffer, const HeapAllocation& memory) noexcept {
+  const auto bound = state_->calls.bind(buffer, memory);
+  if (!bound) return state_->refuse(bound.error(), "Heap::bind", "vkBindBufferMemory", {});
+  return bound;
+}
+
+Result<void> Heap::bind(VkImage image, const HeapAllocation& memory) noexcept {
+  const auto bound = state_->calls.bind(image, memory);
+  if (!bound) return state_->refuse(bound.error(), "Heap::bind", "vkBindImageMemory", {});
+  return bound;
+}
+
+// ---- time
+
+Result<TimelineId> Heap::add_timeline(VkSemaphore semaphore) noexcept {
+  const auto timeline = state_->backend.add_timeline(semaphore);
+  if (!timeline) return timeline;
+  const auto added = state_->timelines.add(*timeline, semaphore);
+  if (!added) {
+    (void)state_->backend.forget_timeline(*timeline);
+    return fail(added.error());
+  }
+  return timeline;
+}
+
+Result<void> Heap::forget_timeline(TimelineId timeline) noexcept {
+  state_->timelines.forget(timeline);
+  return state_->backend.forget_timeline(timeline);
+}
+
+void HeapState::destroy(const Retired& gone) noexcept {
+  if (gone.pool != ~0U) {
+    (*pools)[gone.pool].arena->free(Allocation{gone.memory.address, gone.memory.size, gone.memory.id});
+    return;
+  }
+  if (gone.buffer != VK_NULL_HANDLE) {
+    calls.destroy(gone.buffer);
+    buffers.fetch_sub(1, std::memory_order_relaxed);
+  }
+  if (gone.image != VK_NULL_HANDLE) {
+    calls.destroy(gone.image);
+    images.fetch_sub(1, std::memory_order_relaxed);
+  }
+  if (gone.has_memory) memory->free(gone.memory);
+}
+
+Result<void> HeapState::check_points(std::span<const TimelinePoint> points) noexcept {
+  if (points.size() > Heap::kMaxPoints) return fail(ErrorCode::invalid_argument);
+  for (const TimelinePoint& point : points) {
+    if (!timelines.knows(point)) return fail(ErrorCode::invalid_argument);
+  }
+  return {};
+}
+
+namespace {
+
+// Up to `gone.size()` of what has passed, from `from` on; how many. One walk over the list, however many
+// times it is called.
+std::size_t take_passed(HeapState& state, std::size_t& from, std::span<Retired> gone) noexcept {
+  std::size_t count = 0;
+  const Lock lock(state.mutex);
+  while (from < state.retired.size() && count < gone.size()) {
+    const Retired& entry = state.retired[from];
+    if (!std::all_of(entry.points.begin(), entry.points.begin() + entry.point_count,
+                     [&](const TimelinePoint& point) { return state.timelines.seen(point); })) {
+      ++from;
+      continue;
+    }
+    gone[count++] = entry;
+    state.retired[from] = state.retired[state.retired.size() - 1];
+    state.retired.pop_back();
+  }
+  return count;
+}
+
+}  // namespace
+
+// One look at the timelines for all: first the handles go, then the memory that waited for the same points.
+void Heap::collect() noexcept {
+  HeapState& state = *state_;
+  state.timelines.look(state.calls);
+  std::size_t from = 0;
+  Retired gone[32];
+  for (std::size_t count = std::size(gone); count == std::size(gone);) {
+    count = take_passed(state, from, gone);
+    for (std::size_t i = 0; i < count; ++i)
+      state.destroy(gone[i]);
+  }
+  state.timelines.publish();
+  state.pools->collect();
+  state.memory->collect();
+}
+
+void Heap::trim() noexcept {
+  collect();
+  state_->pools->flush();
+  (void)state_->memory->trim();
+}
+
+// ---- what there is
+
+vaspace::Heap& Heap::memory() noexcept {
+  return *state_->memory;
+}
+
+Backend& Heap::backend() noexcept {
+  return state_->backend;
+}
+
+HeapReport Heap::report() const noexcept {
+  HeapState& state = *state_;
+  HeapReport report;
+  report.memory = state.memory->report();
+  report.buffers = state.buffers.load(std::memory_order_relaxed);
+  report.images = state.images.load(std::memory_order_relaxed);
+  report.sub_buffer_pools = state.pools->count();
+  for (std::uint32_t i = 0; i < report.sub_buffer_pools; ++i) {
+    const SubBufferPool& pool = (*state.pools)[i];
+    const AllocatorReport of_pool = pool.arena->report();
+    report.sub_buffers += of_pool.total.live_allocations;
+    report.sub_buffer_live += of_pool.total.live;
+    report.sub_buffer_committed += of_pool.total.committed;
+    if (pool.sparse) report.sparse_held += pool.sparse->held();
+  }
+  const Lock lock(state.mutex);
+  report.retired = state.retired.size();
+  return report;
+}
+
+const char* Heap::validate() const noexcept {
+  for (std::uint32_t i = 0; i < state_->pools->count(); ++i) {
+    if (const char* wrong = (*state_->pools)[i].arena->validate(); wrong != nullptr) return wrong;
+  }
+  return state_->memory->validate();
+}
+
+}  // namespace vaspace::vulkan

@@ -1,0 +1,139 @@
+// What a vulkan::Heap holds. Its calls are in heap.cpp (creation, memory, time), heap_resources.cpp (buffers
+// and images), heap_sub_buffers.cpp and heap_moves.cpp.
+//
+// One lock, `mutex`, for the records of movable resources and what was retired; no driver call is made under
+// it, and creating, allocating and freeing take it only for movable resources. The core's lock is taken
+// inside it, so that a move ends, and a resource in one does, in one piece.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <optional>
+
+#include "movable_records.hpp"
+#include "sub_buffer_pools.hpp"
+#include "timeline_snapshot.hpp"
+
+namespace vaspace::vulkan {
+
+// A handle, a memory, or both, that wait for the device.
+struct Retired {
+  VkBuffer buffer = VK_NULL_HANDLE;
+  VkImage image = VK_NULL_HANDLE;
+  HeapAllocation memory{};
+  bool has_memory = false;
+  std::uint32_t pool = ~0U;  // of a sub-buffer
+  std::uint32_t point_count = 0;
+  std::array<TimelinePoint, 2 * Heap::kMaxPoints> points{};  // of a retire and of a move
+};
+
+struct HeapState {
+  HeapState(Backend& on, const HeapConfig& given) noexcept
+      : backend(on), config(given), records(given.memory.host), retired(given.memory.host) {
+    const std::size_t count = std::min(given.families.size(), families.size());
+    std::copy_n(given.families.begin(), count, families.begin());
+    config.families = std::span(families).first(count);
+  }
+  HeapState(const HeapState&) = delete;
+  HeapState& operator=(const HeapState&) = delete;
+  ~HeapState();
+
+  [[nodiscard]] Result<void> open() noexcept;
+
+  // Told to the refusal handler, and answered.
+  [[nodiscard]] tl::unexpected<Error> refuse(Error error, const char* function, const char* driver,
+                                             std::string_view name, const char* feature = "") const noexcept;
+  [[nodiscard]] bool aligns_to_atoms(const SubBufferKey& key) const noexcept {
+    return key.mapping != Mapping::none && !key.coherent && non_coherent;
+  }
+  void destroy(const Retired& gone) noexcept;
+  // Errors: invalid_argument (more than kMaxPoints, an unknown timeline).
+  [[nodiscard]] Result<void> check_points(std::span<const TimelinePoint> points) noexcept;
+  [[nodiscard]] Result<void> flush(const Buffer& buffer, Bytes offset, Bytes size) noexcept;
+  // Commits or abandons, and the resource is where it then is. True: it has moved.
+  [[nodiscard]] Result<bool> end_move(const ResourceMove& move, std::span<const TimelinePoint> points,
+                                      bool commit) noexcept;
+  void release(Buffer& buffer) noexcept;
+  void release(Image& image) noexcept;
+  // The owner lets go of a movable resource: what is to be destroyed once the points have passed, or nothing,
+  // where it is in a move, which then does. Under `mutex`. Errors: out_of_host_memory.
+  [[nodiscard]] Result<Retired> let_go(std::uint32_t record, std::span<const TimelinePoint> points) noexcept;
+
+  Backend& backend;
+  HeapConfig config;
+  std::array<std::uint32_t, SparseConfig::kMaxFamilies> families{};
+  ResourceCalls calls;
+  TimelineSnapshot timelines;
+  std::optional<vaspace::Heap> memory;
+  std::optional<SubBufferPools> pools;
+  bool non_coherent = false;  // a type that the host sees is not coherent
+  std::atomic<std::uint64_t> buffers{0};
+  std::atomic<std::uint64_t> images{0};
+
+  mutable std::mutex mutex;  // of what follows
+  MovableRecords records;
+  HostArray<Retired> retired;
+};
+
+// Makes the resources' handles, which only their heap may.
+struct HeapAccess {
+  [[nodiscard]] static Buffer buffer(HeapState& heap, VkBuffer handle, const HeapAllocation& memory,
+                                     Bytes size, std::uint64_t device_address) noexcept {
+    Buffer made;
+    made.heap_ = &heap;
+    made.buffer_ = handle;
+    made.memory_ = memory;
+    made.size_ = size;
+    made.device_address_ = device_address;
+    return made;
+  }
+  [[nodiscard]] static Buffer sub_buffer(HeapState& heap, const BufferTable::Entry& entry, std::uint32_t pool,
+                                         const Allocation& allocation, Bytes asked) noexcept {
+    const Bytes offset = BufferTable::offset_of(allocation.address);
+    Buffer made;
+    made.heap_ = &heap;
+    made.buffer_ = (VkBuffer)entry.buffer;
+    made.offset_ = offset;
+    if (entry.device_address != 0) made.device_address_ = entry.device_address + offset.value;
+    made.memory_.address = allocation.address;
+    made.memory_.size = allocation.size;
+    made.size_ = asked;
+    made.memory_.id = allocation.id;
+    if (entry.mapped != nullptr) made.memory_.mapped = entry.mapped + offset.value;
+    made.pool_ = pool;
+    return made;
+  }
+  [[nodiscard]] static Image image(HeapState& heap, VkImage handle, const HeapAllocation& memory) noexcept {
+    Image made;
+    made.heap_ = &heap;
+    made.image_ = handle;
+    made.memory_ = memory;
+    return made;
+  }
+  template <class Resource>
+  static void set_record(Resource& resource, std::uint32_t record) noexcept {
+    resource.record_ = record;
+  }
+  template <class Resource>
+  [[nodiscard]] static std::uint32_t record_of(const Resource& resource) noexcept {
+    return resource.record_;
+  }
+  [[nodiscard]] static std::uint32_t pool_of(const Buffer& buffer) noexcept { return buffer.pool_; }
+  [[nodiscard]] static VkBuffer handle_of(const Buffer& buffer) noexcept { return buffer.buffer_; }
+  [[nodiscard]] static VkImage handle_of(const Image& image) noexcept { return image.image_; }
+  template <class Resource>
+  [[nodiscard]] static const HeapAllocation& memory_of(const Resource& resource) noexcept {
+    return resource.memory_;
+  }
+  template <class Resource>
+  [[nodiscard]] static HeapState* heap_of(const Resource& resource) noexcept {
+    return resource.heap_;
+  }
+  [[nodiscard]] static HeapState& state_of(Heap& heap) noexcept { return *heap.state_; }
+  template <class Resource>
+  static void forget(Resource& resource) noexcept {
+    resource.heap_ = nullptr;
+  }
+};
+
+}  // namespace vaspace::vulkan

@@ -1,0 +1,156 @@
+#include "resource_calls.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace vaspace::vulkan {
+
+namespace {
+
+template <class Function>
+bool find(const Backend& backend, const char* name, Function& function) noexcept {
+  function = reinterpret_cast<Function>(backend.function(name));
+  return function != nullptr;
+}
+
+Needs needs_of(const VkMemoryRequirements& needs, const VkMemoryDedicatedRequirements& dedicated) noexcept {
+  Needs answer;
+  answer.memory = {.size = Bytes{needs.size},
+                   .alignment = Alignment{needs.alignment},
+                   .memory_type_bits = needs.memoryTypeBits};
+  if (dedicated.requiresDedicatedAllocation == VK_TRUE) {
+    answer.dedicated = DedicatedWish::required;
+  } else if (dedicated.prefersDedicatedAllocation == VK_TRUE) {
+    answer.dedicated = DedicatedWish::preferred;
+  }
+  return answer;
+}
+
+Result<void> result_of(VkResult result) noexcept {
+  if (result != VK_SUCCESS) return fail(error_of(result));
+  return {};
+}
+
+}  // namespace
+
+Error error_of(VkResult result) noexcept {
+  switch (result) {
+    case VK_ERROR_OUT_OF_HOST_MEMORY:
+      return {ErrorCode::out_of_host_memory, result};
+    case VK_ERROR_OUT_OF_DEVICE_MEMORY:
+      return {ErrorCode::out_of_device_memory, result};
+    case VK_ERROR_DEVICE_LOST:
+      return {ErrorCode::device_lost, result};
+    case VK_ERROR_FEATURE_NOT_PRESENT:
+    case VK_ERROR_FORMAT_NOT_SUPPORTED:
+    case VK_ERROR_EXTENSION_NOT_PRESENT:
+      return {ErrorCode::not_supported, result};
+    default:
+      return {ErrorCode::driver_error, result};
+  }
+}
+
+Result<ResourceCalls> ResourceCalls::load(const Backend& backend) noexcept {
+  ResourceCalls calls;
+  calls.device_ = backend.device();
+  const bool complete = find(backend, "vkCreateBuffer", calls.create_buffer_) &&
+                        find(backend, "vkDestroyBuffer", calls.destroy_buffer_) &&
+                        find(backend, "vkCreateImage", calls.create_image_) &&
+                        find(backend, "vkDestroyImage", calls.destroy_image_) &&
+                        find(backend, "vkGetBufferMemoryRequirements2", calls.buffer_needs_) &&
+                        find(backend, "vkGetImageMemoryRequirements2", calls.image_needs_) &&
+                        find(backend, "vkBindBufferMemory", calls.bind_buffer_) &&
+                        find(backend, "vkBindImageMemory", calls.bind_image_);
+  if (!complete) return fail(ErrorCode::driver_error);
+  // What is not enabled is not there.
+  (void)find(backend, "vkGetBufferDeviceAddress", calls.device_address_);
+  (void)find(backend, "vkGetSemaphoreCounterValue", calls.counter_);
+  (void)find(backend, "vkSetDebugUtilsObjectNameEXT", calls.set_name_);
+  return calls;
+}
+
+Result<VkBuffer> ResourceCalls::create(const VkBufferCreateInfo& info) const noexcept {
+  VkBuffer buffer = VK_NULL_HANDLE;
+  const VkResult result = create_buffer_(device_, &info, nullptr, &buffer);
+  if (result != VK_SUCCESS) return fail(error_of(result));
+  return buffer;
+}
+
+Result<VkImage> ResourceCalls::create(const VkImageCreateInfo& info) const noexcept {
+  VkImage image = VK_NULL_HANDLE;
+  const VkResult result = create_image_(device_, &info, nullptr, &image);
+  if (result != VK_SUCCESS) return fail(error_of(result));
+  return image;
+}
+
+Needs ResourceCalls::needs(VkBuffer buffer) const noexcept {
+  VkBufferMemoryRequirementsInfo2 info{};
+  info.sType = VK_STRUCTURE_TYPE_BUFFER_MEMORY_REQUIREMENTS_INFO_2;
+  info.buffer = buffer;
+  VkMemoryDedicatedRequirements dedicated{};
+  dedicated.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_REQUIREMENTS;
+  VkMemoryRequirements2 answer{};
+  answer.sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2;
+  answer.pNext = &dedicated;
+  buffer_needs_(device_, &info, &answer);
+  return needs_of(answer.memoryRequirements, dedicated);
+}
+
+Needs ResourceCalls::needs(VkImage image) const noexcept {
+  VkImageMemoryRequirementsInfo2 info{};
+  info.sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_REQUIREMENTS_INFO_2;
+  info.image = image;
+  VkMemoryDedicatedRequirements dedicated{};
+  dedicated.sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_REQUIREMENTS;
+  VkMemoryRequirements2 answer{};
+  answer.sType = VK_STRUCTURE_TYPE_MEMORY_REQUIREMENTS_2;
+  answer.pNext = &dedicated;
+  image_needs_(device_, &info, &answer);
+  return needs_of(answer.memoryRequirements, dedicated);
+}
+
+Result<void> ResourceCalls::bind(VkBuffer buffer, const HeapAllocation& memory) const noexcept {
+  return result_of(bind_buffer_(device_, buffer, (VkDeviceMemory)memory.native, memory.offset.value));
+}
+
+Result<void> ResourceCalls::bind(VkImage image, const HeapAllocation& memory) const noexcept {
+  return result_of(bind_image_(device_, image, (VkDeviceMemory)memory.native, memory.offset.value));
+}
+
+std::uint64_t ResourceCalls::device_address(VkBuffer buffer) const noexcept {
+  if (device_address_ == nullptr) return 0;
+  VkBufferDeviceAddressInfo info{};
+  info.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO;
+  info.buffer = buffer;
+  return device_address_(device_, &info);
+}
+
+void ResourceCalls::name(VkObjectType type, std::uint64_t handle, std::string_view name) const noexcept {
+  if (set_name_ == nullptr || name.empty()) return;
+  char text[64]{};
+  std::memcpy(text, name.data(), std::min(name.size(), sizeof(text) - 1));
+  VkDebugUtilsObjectNameInfoEXT info{};
+  info.sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_OBJECT_NAME_INFO_EXT;
+  info.objectType = type;
+  info.objectHandle = handle;
+  info.pObjectName = text;
+  (void)set_name_(device_, &info);
+}
+
+void ResourceCalls::name(VkBuffer buffer, std::string_view name_of) const noexcept {
+  name(VK_OBJECT_TYPE_BUFFER, bits_of(buffer), name_of);
+}
+
+void ResourceCalls::name(VkImage image, std::string_view name_of) const noexcept {
+  name(VK_OBJECT_TYPE_IMAGE, bits_of(image), name_of);
+}
+
+Result<std::uint64_t> ResourceCalls::counter(VkSemaphore semaphore) const noexcept {
+  if (counter_ == nullptr) return fail(ErrorCode::not_supported);
+  std::uint64_t value = 0;
+  const VkResult result = counter_(device_, semaphore, &value);
+  if (result != VK_SUCCESS) return fail(error_of(result));
+  return value;
+}
+
+}  // namespace vaspace::vulkan

@@ -1,0 +1,66 @@
+// The driver's calls about buffers and images, one function each.
+//
+// Always true: a call that fails has made nothing; its Error is the library's word with the VkResult inside.
+#pragma once
+
+#ifndef VK_NO_PROTOTYPES
+#define VK_NO_PROTOTYPES
+#endif
+#include <vulkan/vulkan_core.h>
+
+#include "vaspace/frontends/vulkan/heap.hpp"
+
+namespace vaspace::vulkan {
+
+// Handles are pointers on 64-bit hosts and numbers on others; a C cast is right for both.
+template <class Handle>
+[[nodiscard]] std::uint64_t bits_of(Handle handle) noexcept {
+  return (std::uint64_t)handle;
+}
+
+[[nodiscard]] Error error_of(VkResult result) noexcept;
+
+// What a resource needs, and whether memory of its own (V8).
+struct Needs {
+  MemoryRequirements memory{};
+  DedicatedWish dedicated = DedicatedWish::none;
+};
+
+class ResourceCalls {
+ public:
+  // Errors: driver_error (a function is missing).
+  [[nodiscard]] static Result<ResourceCalls> load(const Backend& backend) noexcept;
+
+  [[nodiscard]] Result<VkBuffer> create(const VkBufferCreateInfo& info) const noexcept;
+  [[nodiscard]] Result<VkImage> create(const VkImageCreateInfo& info) const noexcept;
+  void destroy(VkBuffer buffer) const noexcept { destroy_buffer_(device_, buffer, nullptr); }
+  void destroy(VkImage image) const noexcept { destroy_image_(device_, image, nullptr); }
+  [[nodiscard]] Needs needs(VkBuffer buffer) const noexcept;
+  [[nodiscard]] Needs needs(VkImage image) const noexcept;
+  [[nodiscard]] Result<void> bind(VkBuffer buffer, const HeapAllocation& memory) const noexcept;
+  [[nodiscard]] Result<void> bind(VkImage image, const HeapAllocation& memory) const noexcept;
+  // Null where the device has none.
+  [[nodiscard]] std::uint64_t device_address(VkBuffer buffer) const noexcept;
+  // Nothing where debug utils are not enabled, or there is no name. A name that is refused is forgotten.
+  void name(VkBuffer buffer, std::string_view name) const noexcept;
+  void name(VkImage image, std::string_view name) const noexcept;
+  [[nodiscard]] Result<std::uint64_t> counter(VkSemaphore semaphore) const noexcept;
+
+ private:
+  void name(VkObjectType type, std::uint64_t handle, std::string_view name) const noexcept;
+
+  VkDevice device_ = VK_NULL_HANDLE;
+  PFN_vkCreateBuffer create_buffer_ = nullptr;
+  PFN_vkDestroyBuffer destroy_buffer_ = nullptr;
+  PFN_vkCreateImage create_image_ = nullptr;
+  PFN_vkDestroyImage destroy_image_ = nullptr;
+  PFN_vkGetBufferMemoryRequirements2 buffer_needs_ = nullptr;
+  PFN_vkGetImageMemoryRequirements2 image_needs_ = nullptr;
+  PFN_vkBindBufferMemory bind_buffer_ = nullptr;
+  PFN_vkBindImageMemory bind_image_ = nullptr;
+  PFN_vkGetBufferDeviceAddress device_address_ = nullptr;
+  PFN_vkGetSemaphoreCounterValue counter_ = nullptr;
+  PFN_vkSetDebugUtilsObjectNameEXT set_name_ = nullptr;
+};
+
+}  // namespace vaspace::vulkan

@@ -1,0 +1,94 @@
+// Pools of shared buffers, one per usage and way of host access; found without a lock.
+//
+// Always true: a pool that was made stays until the end; a pool's usage has every bit that those who are
+// served by it asked for.
+#pragma once
+
+#include <atomic>
+#include <mutex>
+#include <optional>
+
+#include "vaspace/arena/arena_allocator.hpp"
+
+#include "shared_buffers.hpp"
+
+namespace vaspace::vulkan {
+
+struct SubBufferConfig {
+  Queue sparse{};
+  Queue transfer{};
+  std::span<const std::uint32_t> families{};
+  Bytes sparse_page{};
+  std::uint32_t sparse_memory_objects = 0;  // of all pools; 0: no sparse pools
+  Bytes retain{};
+  std::uint32_t retain_percent = 0;
+  HostAllocator host{};
+};
+
+// What a pool is for.
+struct SubBufferKey {
+  std::uint32_t usage = 0;
+  Intent intent = Intent::device;
+  Mapping mapping = Mapping::none;
+  bool coherent = false;
+};
+
+struct SubBufferPool {
+  explicit SubBufferPool(const SubBufferKey& of, const HostAllocator& host) noexcept : key(of), table(host) {}
+
+  SubBufferKey key;
+  BufferTable table;
+  HostObject<SparseBackend> sparse{nullptr, HostDelete<SparseBackend>{}};
+  HostObject<SparseBuffers> sparse_buffers{nullptr, HostDelete<SparseBuffers>{}};
+  HostObject<SharedBuffers> shared{nullptr, HostDelete<SharedBuffers>{}};
+  std::optional<ThreadSafeArenaAllocator> arena;  // over one of them
+};
+
+class SubBufferPools {
+ public:
+  static constexpr std::uint32_t kMaxPools = 24;
+  static constexpr std::uint32_t kMaxSparsePools = 8;
+
+  // All outlive this.
+  SubBufferPools(const ResourceCalls& calls, Backend& backend, vaspace::Heap& heap,
+                 const SubBufferConfig& config) noexcept
+      : calls_(calls), backend_(backend), heap_(heap), config_(config) {}
+  SubBufferPools(const SubBufferPools&) = delete;
+  SubBufferPools& operator=(const SubBufferPools&) = delete;
+  ~SubBufferPools();
+
+  // The pool's number. Errors: out_of_space (kMaxPools are there), and what making one answers.
+  [[nodiscard]] Result<std::uint32_t> find(const SubBufferKey& key) noexcept {
+    const std::uint32_t count = count_.load(std::memory_order_acquire);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      if (serves(pools_[i]->key, key)) [[likely]]
+        return i;
+    }
+    return add(key);
+  }
+  [[nodiscard]] SubBufferPool& operator[](std::uint32_t number) noexcept { return *pools_[number]; }
+  [[nodiscard]] std::uint32_t count() const noexcept { return count_.load(std::memory_order_acquire); }
+  void collect() noexcept;
+  void flush() noexcept;
+
+ private:
+  [[nodiscard]] static bool serves(const SubBufferKey& pool, const SubBufferKey& key) noexcept {
+    return (pool.usage & key.usage) == key.usage && pool.intent == key.intent &&
+           pool.mapping == key.mapping && pool.coherent == key.coherent;
+  }
+  [[nodiscard]] Result<std::uint32_t> add(const SubBufferKey& key) noexcept;
+  [[nodiscard]] Result<void> open(SubBufferPool& pool) noexcept;
+  [[nodiscard]] bool sparse_for(const SubBufferKey& key) const noexcept;
+  [[nodiscard]] Result<void> open_sparse(SubBufferPool& pool, const HeapRequest& like) noexcept;
+
+  const ResourceCalls& calls_;
+  Backend& backend_;
+  vaspace::Heap& heap_;
+  SubBufferConfig config_;
+  std::mutex adding_;
+  std::uint32_t sparse_pools_ = 0;
+  std::atomic<std::uint32_t> count_{0};
+  HostObject<SubBufferPool> pools_[kMaxPools];
+};
+
+}  // namespace vaspace::vulkan

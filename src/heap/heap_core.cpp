@@ -1,0 +1,282 @@
+#include "heap/heap_core.hpp"
+
+#include <cstdio>
+#include <utility>
+
+namespace vaspace {
+
+template <class Policy>
+HeapCore<Policy>::HeapCore(Backend& backend, const HeapConfig& config) noexcept
+    : state_(backend, config),
+      paged_(backend.profile().capabilities.bind),
+      host_addressable_(backend.profile().capabilities.host_addressable),
+      kinds_share_shelves_(config.buffer_image_granularity.value <= 256 || paged_),
+      small_(paged_ ? Block::kLargest.value : config.small.value),
+      small_alignment_(paged_ ? Block::kLargest.value : (64_KiB).value) {
+  // Guards are kept in records; an atom above every slot's size would be shared.
+  const bool guarded = config.guards.margin != Bytes{} || config.guards.fill;
+  if (!paged_ && (guarded || config.non_coherent_atom.value > 512)) small_ = 0;
+}
+
+template <class Policy>
+HeapCore<Policy>::~HeapCore() {
+  state_.retired().drain([this](const Retiree& retiree) {
+    if (retiree.from_arena()) {
+      (void)free_in_shelf(retiree.allocation);
+    } else {
+      state_.free_retired(retiree);
+    }
+  });
+  report_leaks();
+  for (auto& place : shelves_) {
+    if (ShelfOf* shelf = place.load(std::memory_order_relaxed))
+      HostDelete<ShelfOf>{state_.config().host}(shelf);
+  }
+}
+
+template <class Policy>
+HeapAllocation HeapCore<Policy>::handle_of(const ShelfOf& shelf,
+                                           const Allocation& allocation) const noexcept {
+  HeapAllocation handle{.address = allocation.address,
+                        .size = allocation.size,
+                        .id = allocation.id,
+                        .shelf = shelf.number,
+                        .memory_type = static_cast<std::uint8_t>(shelf.memory_type)};
+  if (paged_) {
+    if (host_addressable_) handle.mapped = reinterpret_cast<std::byte*>(allocation.address.value);
+    return handle;
+  }
+  const Block& block = state_.gate().blocks()[Block::number_of(allocation.address)];
+  handle.block = block.number;
+  handle.offset = Block::offset_of(allocation.address);
+  handle.address = block.reservation.address + handle.offset;
+  handle.native = block.native;
+  return handle;
+}
+
+template <class Policy>
+Result<HeapAllocation> HeapCore<Policy>::finish(const ShelfOf& shelf, const Allocation& allocation,
+                                                const HeapRequest& request) noexcept {
+  HeapAllocation handle = handle_of(shelf, allocation);
+  if (request.mapping == Mapping::none || paged_) return handle;
+  Block& block = state_.gate().blocks()[handle.block];
+  if (!state_.gate().profile().memory_types[shelf.memory_type].host_visible) return handle;
+  std::byte* mapped = block.mapped.load(std::memory_order_acquire);
+  if (mapped == nullptr) [[unlikely]] {
+    const Result<std::byte*> now = state_.gate().map_for_good(block);
+    if (!now && request.mapping == Mapping::required) {
+      (void)free_in_shelf(handle);
+      return fail(now.error());
+    }
+    mapped = now.value_or(nullptr);
+  }
+  if (mapped != nullptr) handle.mapped = mapped + handle.offset.value;
+  return handle;
+}
+
+template <class Policy>
+Result<HeapAllocation> HeapCore<Policy>::allocate(const HeapRequest& request) noexcept {
+  if (is_small(request)) [[likely]] {
+    for (const std::uint8_t type : state_.ranking_of(request)) {
+      if ((request.requirements.memory_type_bits >> type & 1U) == 0) continue;
+      ShelfOf* shelf = shelves_[key_of(type, request)].load(std::memory_order_acquire);
+      if (shelf == nullptr) break;
+      const Result<Allocation> allocation =
+          shelf->arena->allocate({.size = request.requirements.size,
+                                  .alignment = request.requirements.alignment,
+                                  .name = request.name,
+                                  .user_data = request.user_data});
+      if (allocation) [[likely]]
+        return finish(*shelf, *allocation, request);
+      break;
+    }
+  }
+  return allocate_slow(request);
+}
+
+template <class Policy>
+Result<HeapAllocation> HeapCore<Policy>::allocate_slow(const HeapRequest& request) noexcept {
+  if (Result<void> possible = state_.check(request); !possible) return fail(possible.error());
+  TypeRanking types{.count = 1};  // of a pool, whose type is its own
+  if (!request.pool) {
+    const Result<TypeRanking> ranking = state_.choose(request);
+    if (!ranking) return fail(ranking.error());
+    types = *ranking;
+  }
+  Result<HeapAllocation> allocation = try_types(request, types, BudgetPolicy::within);
+  if (allocation || !is_no_room(allocation.error().code)) return allocation;
+  // What lies about unused goes back before anything is refused, or the budget is passed.
+  flush_shelves();
+  state_.give_back_blocks(Bytes{});
+  return try_types(request, types, request.budget);
+}
+
+// The best type's error is the one that is told.
+template <class Policy>
+Result<HeapAllocation> HeapCore<Policy>::try_types(const HeapRequest& request, const TypeRanking& types,
+                                                   BudgetPolicy policy) noexcept {
+  Result<HeapAllocation> first = try_type(request, types[0], policy);
+  if (first || !is_worth_another_type(first.error().code)) return first;
+  bool any_room = is_no_room(first.error().code);
+  for (std::uint32_t i = 1; i < types.count; ++i) {
+    Result<HeapAllocation> next = try_type(request, types[i], policy);
+    if (next || !is_worth_another_type(next.error().code)) return next;
+    // "No room" may change, and so says more than "never".
+    if (!any_room && is_no_room(next.error().code)) {
+      first = next;
+      any_room = true;
+    }
+  }
+  return first;
+}
+
+template <class Policy>
+Result<HeapAllocation> HeapCore<Policy>::try_type(const HeapRequest& request, std::uint32_t memory_type,
+                                                  BudgetPolicy policy) noexcept {
+  if (is_small(request)) {
+    const BudgetScope scope(policy);
+    const Result<HeapAllocation> small = allocate_small(request, memory_type);
+    if (small || paged_ || !is_no_room(small.error().code)) return small;
+    // No room for a slice: there may still be some for the thing itself.
+  } else if (paged_) {
+    return fail(ErrorCode::too_large);
+  }
+  return state_.place(request, memory_type, policy);
+}
+
+template <class Policy>
+Result<HeapAllocation> HeapCore<Policy>::allocate_small(const HeapRequest& request,
+                                                        std::uint32_t memory_type) noexcept {
+  const Result<ShelfOf*> shelf = shelf_for(memory_type, request);
+  if (!shelf) return fail(shelf.error());
+  const Result<Allocation> allocation =
+      (*shelf)->arena->allocate({.size = request.requirements.size,
+                                 .alignment = request.requirements.alignment,
+                                 .name = request.name,
+                                 .user_data = request.user_data});
+  if (!allocation) return fail(allocation.error());
+  return finish(**shelf, *allocation, request);
+}
+
+template <class Policy>
+auto HeapCore<Policy>::shelf_for(std::uint32_t memory_type, const HeapRequest& request) noexcept
+    -> Result<ShelfOf*> {
+  const std::uint32_t key = key_of(memory_type, request);
+  std::atomic<ShelfOf*>& place = shelves_[key];
+  if (ShelfOf* there = place.load(std::memory_order_acquire)) return there;
+  const std::lock_guard lock(stocking_);
+  if (ShelfOf* there = place.load(std::memory_order_relaxed)) return there;
+  auto shelf = make_host_object<ShelfOf>(state_.config().host, memory_type);
+  if (!shelf) return fail(ErrorCode::out_of_host_memory);
+  shelf->number = static_cast<std::uint16_t>(key + 1);
+  if (Result<void> stocked = stock(*shelf, request); !stocked) return fail(stocked.error());
+  ShelfOf* made = shelf.release();
+  place.store(made, std::memory_order_release);
+  return made;
+}
+
+// No driver call is made.
+template <class Policy>
+Result<void> HeapCore<Policy>::stock(ShelfOf& shelf, const HeapRequest& request) noexcept {
+  const HeapConfig& config = state_.config();
+  ArenaConfig arena{.memory_type = shelf.memory_type, .host = config.host, .on_misuse = config.on_misuse};
+  arena.granule = std::max(arena.granule, config.non_coherent_atom);
+  // Whoever is left at the end is told by the heap.
+  arena.on_leak.on_leak = [](void*, const AllocationInfo&) noexcept {};
+  Backend* device = nullptr;
+  if (paged_) {
+    device = &shelf.pages.emplace(state_.gate(), shelf.memory_type);
+  } else {
+    const Result<BlockSpace*> space = state_.spaces().get({.memory_type = shelf.memory_type,
+                                                           .kind = request.kind,
+                                                           .device_address = request.device_address,
+                                                           .priority = priority_of(request.priority)});
+    if (!space) return fail(space.error());
+    device = &shelf.slices.emplace(state_.gate(), **space);
+    arena.classes = kSliceClasses;
+    arena.retain = Bytes{};
+    arena.retain_percent = 0;
+  }
+  auto made = BasicArenaAllocator<Policy>::create(*device, arena);
+  if (!made) return fail(made.error());
+  shelf.arena.emplace(std::move(*made));
+  return {};
+}
+
+template <class Policy>
+Result<void> HeapCore<Policy>::allocate(std::span<const HeapRequest> requests,
+                                        std::span<HeapAllocation> out) noexcept {
+  if (requests.size() != out.size()) return fail(ErrorCode::invalid_argument);
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    const Result<HeapAllocation> allocation = allocate(requests[i]);
+    if (allocation) {
+      out[i] = *allocation;
+      continue;
+    }
+    while (i-- != 0)
+      (void)try_free(std::exchange(out[i], {}));
+    state_.gate().release_leaving();  // memory objects that were theirs alone
+    return fail(allocation.error());
+  }
+  return {};
+}
+
+template <class Policy>
+Result<void> HeapCore<Policy>::free_in_shelf(const HeapAllocation& allocation) noexcept {
+  if (allocation.shelf > kShelves) return fail(ErrorCode::unknown_handle);
+  ShelfOf* shelf = shelves_[allocation.shelf - 1].load(std::memory_order_acquire);
+  if (shelf == nullptr) return fail(ErrorCode::unknown_handle);
+  return shelf->arena->try_free(inner(allocation));
+}
+
+template <class Policy>
+Result<void> HeapCore<Policy>::try_free(const HeapAllocation& allocation) noexcept {
+  if (allocation.shelf == 0) return state_.try_free(allocation);
+  if (state_.retired().may_hold(allocation.id) && state_.retired().holds(allocation)) [[unlikely]]
+    return fail(ErrorCode::stale_handle);
+  return free_in_shelf(allocation);
+}
+
+template <class Policy>
+void HeapCore<Policy>::free(const HeapAllocation& allocation) noexcept {
+  const Result<void> freed = try_free(allocation);
+  if (!freed) [[unlikely]]
+    state_.report_misuse(freed.error(), allocation, "Heap::free", "not a live allocation of this heap");
+}
+
+template <class Policy>
+Result<void> HeapCore<Policy>::retire(const HeapAllocation& allocation,
+                                      std::span<const TimelinePoint> points) noexcept {
+  if (allocation.shelf == 0) return state_.retire(allocation, points);
+  if (allocation.shelf > kShelves ||
+      shelves_[allocation.shelf - 1].load(std::memory_order_acquire) == nullptr)
+    return fail(ErrorCode::unknown_handle);
+  return state_.retired().add({.allocation = allocation}, points);
+}
+
+template <class Policy>
+void HeapCore<Policy>::collect() noexcept {
+  state_.gate().tick();
+  state_.retired().collect([this](const Retiree& retiree) {
+    if (!retiree.from_arena()) {
+      state_.free_retired(retiree);
+      return;
+    }
+    const Result<void> freed = free_in_shelf(retiree.allocation);
+    if (!freed)
+      state_.report_misuse(freed.error(), retiree.allocation, "Heap::collect",
+                           "it was freed before it was retired");
+  });
+  for_each_shelf([](ShelfOf& shelf) { shelf.arena->collect(); });
+  state_.collect_blocks();
+}
+
+template <class Policy>
+void HeapCore<Policy>::flush_shelves() noexcept {
+  for_each_shelf([](ShelfOf& shelf) { shelf.arena->flush(); });
+}
+
+template class HeapCore<SingleThreaded>;
+template class HeapCore<ThreadSafe>;
+
+}  // namespace vaspace

@@ -1,0 +1,298 @@
+// Compaction: which blocks can be emptied, where their residents go, and what becomes of it.
+#include <algorithm>
+#include <utility>
+
+#include "heap/heap_state.hpp"
+
+namespace vaspace {
+
+using Lock = std::lock_guard<std::mutex>;
+
+// What a planning works with; host memory that it gives back when it is done.
+struct HeapState::MovePlan {
+  explicit MovePlan(const HostAllocator& host) noexcept : residents(host), sources(host) {}
+
+  HostArray<Resident> residents;  // by block, the largest first
+  HostArray<Source> sources;      // the emptiest first
+};
+
+// What may be planned yet.
+struct HeapState::MoveQuota {
+  const MoveBudget& budget;
+  std::span<Move> out;
+  Bytes bytes{};
+  std::uint32_t planned = 0;
+  bool skipped = false;  // something was larger than what was left of the bytes
+  bool stopped = false;  // by anything else
+
+  [[nodiscard]] bool admits(Bytes size) noexcept {
+    stopped = stopped || planned == out.size() || planned >= budget.moves ||
+              (budget.out_of_time != nullptr && budget.out_of_time(budget.user));
+    skipped = skipped || (!stopped && size > bytes);
+    return !stopped && size <= bytes;
+  }
+};
+
+Result<void> HeapState::pin(const HeapAllocation& allocation, bool on) noexcept {
+  if (allocation.shelf != 0) return {};  // what an arena allocator placed is never moved
+  const Lock lock(mutex_);
+  const Result<std::uint32_t> index = find_record(allocation);
+  if (!index) return fail(index.error());
+  std::uint32_t& pins = records_[*index].pins;
+  if (!on && pins == 0) return fail(ErrorCode::wrong_state);
+  pins = on ? pins + 1 : pins - 1;
+  if (on) cancel_move(records_[*index]);
+  return {};
+}
+
+bool HeapState::may_move(const Record& record) const noexcept {
+  return record.state == Record::State::live && record.movable && record.pins == 0 && record.maps == 0 &&
+         record.shares == 0 && record.move == 0;
+}
+
+// The pointer that the host has, or whatever it is pinned for, is to where it is now.
+void HeapState::cancel_move(const Record& record) noexcept {
+  if (record.move == 0) return;
+  OpenMove& move = moves_[record.move - 1];
+  if (move.phase == OpenMove::Phase::planned) move.cancelled = true;
+}
+
+// A block is one when the bytes of residents that may move are all that is used in it.
+Result<void> HeapState::find_sources(MovePlan& plan) const noexcept {
+  for (std::uint32_t index = 1; index < records_.size(); ++index) {
+    if (may_move(records_[index]) && !plan.residents.push_back({.record = index}))
+      return fail(ErrorCode::out_of_host_memory);
+  }
+  std::sort(plan.residents.begin(), plan.residents.end(), [&](const Resident& a, const Resident& b) {
+    const Record& x = records_[a.record];
+    const Record& y = records_[b.record];
+    if (x.cut.block->number != y.cut.block->number) return x.cut.block->number < y.cut.block->number;
+    return x.size != y.size ? x.size > y.size : a.record < b.record;
+  });
+  for (std::uint32_t first = 0; first < plan.residents.size();) {
+    const Record& one = records_[plan.residents[first].record];
+    Source source{.space = one.space, .block = one.cut.block, .first = first};
+    for (; first < plan.residents.size(); ++first, ++source.count) {
+      const Record& record = records_[plan.residents[first].record];
+      if (record.cut.block != source.block) break;
+      source.used += record.cut.range.size;
+    }
+    if (source.space->used_in(*source.block) != source.used) continue;
+    if (!plan.sources.push_back(source)) return fail(ErrorCode::out_of_host_memory);
+  }
+  std::sort(plan.sources.begin(), plan.sources.end(), [](const Source& a, const Source& b) {
+    return a.used != b.used ? a.used < b.used : a.block->number > b.block->number;
+  });
+  return {};
+}
+
+bool HeapState::is_being_emptied(const Block& block) const noexcept {
+  return std::any_of(moves_.begin(), moves_.end(), [&](const OpenMove& move) {
+    return move.phase != OpenMove::Phase::none && move.source.block == &block;
+  });
+}
+
+// Best fit looks at all blocks of the space; what it finds in the wrong one is held aside until it finds
+// better.
+Cut HeapState::take_destination(const Source& source, const Record& record) noexcept {
+  constexpr std::uint32_t kTries = 16;
+  std::array<Cut, kTries> wrong{};
+  std::uint32_t tries = 0;
+  Cut found;
+  while (tries < kTries) {
+    const Result<Cut> cut = source.space->take_present({with_margin(record.size), record.alignment});
+    if (!cut) break;
+    const Bytes used = source.space->used_in(*cut->block) - cut->range.size;
+    if (cut->block != source.block && used >= source.used && !is_being_emptied(*cut->block)) {
+      found = *cut;
+      break;
+    }
+    wrong[tries++] = *cut;
+  }
+  while (tries != 0)
+    source.space->give(wrong[--tries]);
+  return found;
+}
+
+// All residents find one, or none is taken.
+bool HeapState::find_destinations(const Source& source, std::span<Resident> residents) noexcept {
+  for (std::size_t i = 0; i < residents.size(); ++i) {
+    residents[i].destination = take_destination(source, records_[residents[i].record]);
+    if (residents[i].destination) continue;
+    while (i != 0)
+      source.space->give(residents[--i].destination);
+    return false;
+  }
+  return true;
+}
+
+// What does not fit into the bytes stays for another time, and what is smaller goes.
+void HeapState::plan_source(MoveQuota& quota, const Source& source, std::span<Resident> residents) noexcept {
+  // Something may have found a place in it meanwhile.
+  if (source.space->used_in(*source.block) != source.used) return;
+  if (!find_destinations(source, residents)) return;
+  for (const Resident& resident : residents) {
+    const Bytes size = records_[resident.record].size;
+    if (!quota.admits(size)) {
+      source.space->give(resident.destination);
+      continue;
+    }
+    quota.bytes -= size;
+    quota.out[quota.planned++] = open_move(source, resident);
+  }
+}
+
+Result<std::uint32_t> HeapState::plan_moves(const MoveBudget& budget, std::span<Move> out) noexcept {
+  if (gate_.profile().capabilities.bind) return fail(ErrorCode::not_supported);
+  MovePlan plan(config_.host);
+  MoveQuota quota{.budget = budget, .out = out, .bytes = budget.bytes};
+  {
+    const Lock lock(mutex_);
+    if (!moves_.reserve_more(out.size())) return fail(ErrorCode::out_of_host_memory);
+    if (Result<void> found = find_sources(plan); !found) return fail(found.error());
+    const auto residents_of = [&](const Source& source) {
+      return std::span<Resident>(plan.residents.data() + source.first, source.count);
+    };
+    if (budget.more_left != nullptr)
+      *budget.more_left = std::any_of(moves_.begin(), moves_.end(), [](const OpenMove& move) {
+        return move.phase != OpenMove::Phase::none;
+      });
+    for (const Source& source : plan.sources) {
+      if (quota.stopped) break;
+      plan_source(quota, source, residents_of(source));
+    }
+    // One larger than all of the bytes, rather than none for ever.
+    const bool stuck = quota.planned == 0 && quota.skipped && budget.bytes != Bytes{};
+    for (const Source& source : plan.sources) {
+      if (!stuck || quota.stopped || quota.planned != 0) break;
+      quota.bytes = records_[residents_of(source).back().record].size;
+      plan_source(quota, source, residents_of(source));
+    }
+    if (budget.more_left != nullptr && (quota.skipped || quota.stopped)) *budget.more_left = true;
+  }
+  std::uint32_t kept = 0;
+  for (std::uint32_t i = 0; i < quota.planned; ++i) {
+    Move move = out[i];
+    if (prepare_destination(move)) {
+      out[kept++] = move;
+    } else {
+      (void)abandon_move(move, {});
+    }
+  }
+  return kept;
+}
+
+// Under no lock: what is mapped stays mapped where it goes, and guards see what they look at. The driver may
+// refuse that; then it stays.
+bool HeapState::prepare_destination(Move& move) noexcept {
+  const bool visible = gate_.profile().memory_types[move.source.memory_type].host_visible;
+  const bool guarded = visible && (config_.guards.margin != Bytes{} || config_.guards.fill);
+  if (move.source.mapped == nullptr && !guarded) return true;
+  Block& block = gate_.blocks()[move.destination.block];
+  std::byte* const mapped = map_block(block);
+  if (mapped == nullptr) return false;
+  if (move.source.mapped != nullptr) move.destination.mapped = mapped + move.destination.offset.value;
+  if (guarded)
+    prepare_guards({.memory_type = move.source.memory_type,
+                    .cut = {.block = &block, .offset = move.destination.offset},
+                    .size = move.source.size,
+                    .guarded = config_.guards.margin != Bytes{} ? move.source.size : Bytes{}});
+  return true;
+}
+
+Move HeapState::open_move(const Source& source, const Resident& resident) noexcept {
+  std::uint32_t index = 0;
+  while (index < moves_.size() && moves_[index].phase != OpenMove::Phase::none)
+    ++index;
+  if (index == moves_.size()) moves_.push_back_reserved({});
+  OpenMove& open = moves_[index];
+  Record& record = records_[resident.record];
+  open = {.phase = OpenMove::Phase::planned,
+          .generation = open.generation + 1,
+          .record = resident.record,
+          .space = source.space,
+          .source = record.cut,
+          .destination = resident.destination};
+  record.move = index + 1;
+  ++open_moves_;
+  Move move{.source = handle_of(resident.record),
+            .kind = record.kind,
+            .user_data = info_of(resident.record).user_data,
+            .index = index,
+            .generation = open.generation};
+  const Block& block = *resident.destination.block;
+  move.destination = move.source;
+  move.destination.address = block.reservation.address + resident.destination.offset;
+  move.destination.block = block.number;
+  move.destination.native = block.native;
+  move.destination.offset = resident.destination.offset;
+  move.destination.mapped = nullptr;
+  return move;
+}
+
+Result<std::uint32_t> HeapState::find_move(const Move& move) const noexcept {
+  if (move.index >= moves_.size()) return fail(ErrorCode::unknown_handle);
+  const OpenMove& open = moves_[move.index];
+  if (open.phase != OpenMove::Phase::planned || open.generation != move.generation)
+    return fail(ErrorCode::unknown_handle);
+  return move.index;
+}
+
+// With points, what the move leaves behind waits among what is retired.
+Result<void> HeapState::end_move(std::uint32_t index, bool moved,
+                                 std::span<const TimelinePoint> points) noexcept {
+  OpenMove& move = moves_[index];
+  if (!points.empty()) {
+    const Bytes left = move.source.range.size * (move.record == 0 ? 2 : 1);
+    if (Result<void> added = retired_.add({.move = index + 1, .left = left}, points); !added) return added;
+  }
+  move.phase = OpenMove::Phase::landing;
+  move.moved = moved;
+  --open_moves_;
+  if (moved) records_[move.record].cut = move.destination;
+  if (points.empty()) land_move(index);
+  return {};
+}
+
+// Its points have passed. Where the allocation has ended, both places go back (T3), where it is retired, they
+// do when it ends; else the one that it is not in.
+void HeapState::land_move(std::uint32_t index) noexcept {
+  OpenMove& move = moves_[index];
+  if (move.record == 0) return give_both(move);
+  Record& record = records_[move.record];
+  if (record.state == Record::State::retired) {
+    move.phase = OpenMove::Phase::landed;
+    return;
+  }
+  move.space->give(move.moved ? move.source : move.destination);
+  record.move = 0;
+  move.phase = OpenMove::Phase::none;
+}
+
+void HeapState::give_both(OpenMove& move) noexcept {
+  move.space->give(move.source);
+  move.space->give(move.destination);
+  move.phase = OpenMove::Phase::none;
+}
+
+Result<HeapAllocation> HeapState::commit_move(const Move& move,
+                                              std::span<const TimelinePoint> points) noexcept {
+  const Lock lock(mutex_);
+  const Result<std::uint32_t> index = find_move(move);
+  if (!index) return fail(index.error());
+  const OpenMove& open = moves_[*index];
+  const std::uint32_t record = open.record;
+  const bool moves = record != 0 && !open.cancelled && records_[record].state == Record::State::live;
+  if (Result<void> ended = end_move(*index, moves, points); !ended) return fail(ended.error());
+  if (!moves) return HeapAllocation{};
+  return handle_of(record);
+}
+
+Result<void> HeapState::abandon_move(const Move& move, std::span<const TimelinePoint> points) noexcept {
+  const Lock lock(mutex_);
+  const Result<std::uint32_t> index = find_move(move);
+  if (!index) return fail(index.error());
+  return end_move(*index, false, points);
+}
+
+}  // namespace vaspace

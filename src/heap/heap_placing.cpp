@@ -1,0 +1,369 @@
+// Allocations with records: where they go, and how they end.
+#include <algorithm>
+#include <utility>
+
+#include "heap/heap_state.hpp"
+
+namespace vaspace {
+
+using Lock = std::lock_guard<std::mutex>;
+
+Result<std::uint32_t> HeapState::prepare_record(bool noted) noexcept {
+  const Lock lock(mutex_);
+  const std::uint32_t index = records_.prepare(noted);
+  if (index == 0) return fail(ErrorCode::out_of_host_memory);
+  return index;
+}
+
+HeapAllocation HeapState::begin_record(std::uint32_t index, const Record& record, Note&& note) noexcept {
+  const Lock lock(mutex_);
+  records_.begin(index, record, std::move(note));
+  Tally& tally = tallies_[record.memory_type];
+  ++tally.allocations;
+  if (record.owner == 0) tally.live += record.size;
+  return handle_of(index);
+}
+
+Result<HeapAllocation> HeapState::place(const HeapRequest& request, std::uint32_t memory_type,
+                                        BudgetPolicy policy) noexcept {
+  Note note(config_.host);
+  if (!note.set(request.name, request.user_data)) return fail(ErrorCode::out_of_host_memory);
+  const Result<std::uint32_t> index = prepare_record(!note.empty());
+  if (!index) return fail(index.error());
+  // What is aliased may hold one of either kind later, or both at once.
+  Record record{.kind = request.aliasable ? ResourceKind::unknown : request.kind,
+                .aliasable = request.aliasable,
+                .exportable = request.exportable,
+                .memory_type = static_cast<std::uint8_t>(memory_type),
+                .size = request.requirements.size,
+                .alignment = request.requirements.alignment};
+  Result<void> settled = settle(record, request, policy);
+  if (settled) {
+    settled = make_visible(record, request);
+    if (!settled) unsettle({record.space, record.cut, record.pool, record.size});
+  }
+  if (!settled) {
+    const Lock lock(mutex_);
+    records_.give_up(*index);
+    return fail(settled.error());
+  }
+  record.movable = request.movable && record.space != nullptr && record.pool == 0;
+  prepare_guards(record);
+  return begin_record(*index, record, std::move(note));
+}
+
+bool HeapState::wants_own_block(const HeapRequest& request, std::uint32_t memory_type) const noexcept {
+  const Bytes largest = spaces_.largest_block(memory_type);
+  if (request.exportable || request.dedicated == DedicatedWish::required ||
+      with_margin(request.requirements.size).value > largest.value / 2)
+    return true;
+  // Preferred (V8) is weighed: a memory object is dear, so it is spent on what is large, and the last quarter
+  // of them on those that cannot do without.
+  const Bytes from = config_.dedicated_from != Bytes{} ? config_.dedicated_from : Bytes{largest.value / 16};
+  return request.dedicated == DedicatedWish::preferred && !request.aliasable &&
+         request.requirements.size >= from && gate_.figures().objects < gate_.max_objects() / 4 * 3;
+}
+
+Result<void> HeapState::settle(Record& record, const HeapRequest& request, BudgetPolicy policy) noexcept {
+  if (request.pool) return settle_in_pool(record, request, policy);
+  if (wants_own_block(request, record.memory_type)) {
+    const Result<void> alone = settle_alone(record, request, policy);
+    const bool must = request.exportable || request.dedicated == DedicatedWish::required ||
+                      with_margin(record.size) > spaces_.largest_block(record.memory_type);
+    if (alone || must || !is_no_room(alone.error().code)) return alone;
+  }
+  return settle_in_space(record, request, policy);
+}
+
+Result<void> HeapState::settle_alone(Record& record, const HeapRequest& request,
+                                     BudgetPolicy policy) noexcept {
+  gate_.release_leaving();  // the driver is about to be called anyway
+  // What stands alone for its size is its resource's too, but where others are to lie there, or a margin
+  // that nobody gave up by asking.
+  const bool asked = request.dedicated != DedicatedWish::none;
+  const bool may = request.aliasable ? request.dedicated == DedicatedWish::required
+                                     : asked || config_.guards.margin == Bytes{};
+  const bool dedicates = may && request.resource.type != MemoryTraits::Dedicated::none &&
+                         request.resource.handle != 0 && gate_.profile().capabilities.dedicated;
+  MemoryTraits traits = traits_of({.memory_type = record.memory_type,
+                                   .kind = record.kind,
+                                   .device_address = request.device_address,
+                                   .priority = priority_of(request.priority)});
+  traits.exportable = request.exportable;
+  if (dedicates) {
+    traits.dedicated = request.resource.type;
+    traits.resource = request.resource.handle;
+  }
+  // What is dedicated has its resource's size, and no margin.
+  const Result<Block*> block = gate_.reserve({.size = dedicates ? record.size : with_margin(record.size),
+                                              .alignment = record.alignment,
+                                              .memory_type = record.memory_type,
+                                              .traits = traits,
+                                              .policy = policy,
+                                              .exclusive = true});
+  if (!block) return fail(block.error());
+  if (!dedicates && config_.guards.margin != Bytes{}) record.guarded = record.size;
+  record.cut = {.block = *block, .range = {.size = (*block)->size()}};
+  exclusive_.fetch_add(1, std::memory_order_relaxed);
+  return {};
+}
+
+Result<void> HeapState::settle_in_space(Record& record, const HeapRequest& request,
+                                        BudgetPolicy policy) noexcept {
+  const Result<BlockSpace*> space = spaces_.get({.memory_type = record.memory_type,
+                                                 .kind = record.kind,
+                                                 .device_address = request.device_address,
+                                                 .priority = priority_of(request.priority)});
+  if (!space) return fail(space.error());
+  const Result<Cut> cut = (*space)->take({with_margin(record.size), record.alignment}, policy);
+  if (!cut) return fail(cut.error());
+  record.space = *space;
+  record.cut = *cut;
+  if (config_.guards.margin != Bytes{}) record.guarded = record.size;
+  return {};
+}
+
+Result<void> HeapState::settle_in_pool(Record& record, const HeapRequest& request,
+                                       BudgetPolicy policy) noexcept {
+  HeapRequest asked = request;
+  asked.kind = record.kind;
+  const Result<Pool> pool = pools_.enter(asked);
+  if (!pool) return fail(pool.error());
+  if (pool->budget == BudgetPolicy::within) policy = BudgetPolicy::within;
+  const Result<Cut> cut = pool->space->take({with_margin(record.size), record.alignment}, policy);
+  if (!cut) {
+    pools_.leave(request.pool.index, record.size);
+    return fail(cut.error());
+  }
+  record.memory_type = static_cast<std::uint8_t>(pool->memory_type);
+  record.space = pool->space;
+  record.cut = *cut;
+  record.pool = request.pool.index + 1;
+  record.persistent = pool->mapped;
+  if (config_.guards.margin != Bytes{}) record.guarded = record.size;
+  return {};
+}
+
+// Guards look at memory, so that with them whatever the host can see is mapped, if it can be.
+Result<void> HeapState::make_visible(Record& record, const HeapRequest& request) noexcept {
+  const bool asked = request.mapping != Mapping::none || record.persistent;
+  const bool guarded = record.guarded != Bytes{} || config_.guards.fill;
+  if (!gate_.profile().memory_types[record.memory_type].host_visible) {
+    if (request.mapping == Mapping::required) return fail(ErrorCode::not_supported);
+    return {};
+  }
+  if (!asked && !guarded) return {};
+  const Result<std::byte*> mapped = gate_.map_for_good(*record.cut.block);
+  if (!mapped && (request.mapping == Mapping::required || record.persistent)) return fail(mapped.error());
+  record.persistent = asked && mapped.has_value();
+  return {};
+}
+
+void HeapState::unsettle(const Leaving& leaving) noexcept {
+  if (leaving.space != nullptr) {
+    leaving.space->give(leaving.cut);
+  } else if (leaving.cut) {
+    exclusive_.fetch_sub(1, std::memory_order_relaxed);
+    gate_.release_later(*leaving.cut.block);
+  }
+  if (leaving.pool != 0) pools_.leave(leaving.pool - 1, leaving.size);
+}
+
+HeapAllocation HeapState::handle_of(std::uint32_t index) const noexcept {
+  const Record& record = records_[index];
+  const Block& block = *record.cut.block;
+  std::byte* mapped = record.persistent ? block.mapped.load(std::memory_order_acquire) : nullptr;
+  return {.address = block.reservation.address + record.cut.offset,
+          .size = record.size,
+          .id = {index, record.generation},
+          .block = block.number,
+          .shelf = 0,
+          .memory_type = record.memory_type,
+          .native = block.native,
+          .offset = record.cut.offset,
+          .mapped = mapped == nullptr ? nullptr : mapped + record.cut.offset.value};
+}
+
+// A handle of another heap, or of before a move, names another place.
+Result<std::uint32_t> HeapState::find_record(const HeapAllocation& allocation) const noexcept {
+  const Result<std::uint32_t> index = records_.find(allocation.id);
+  if (!index || allocation.shelf != 0) return fail(index ? Error{ErrorCode::unknown_handle} : index.error());
+  const Record& record = records_[*index];
+  if (record.cut.block->reservation.address + record.cut.offset != allocation.address)
+    return fail(ErrorCode::unknown_handle);
+  return index;
+}
+
+HeapState::Leaving HeapState::end_record(std::uint32_t index) noexcept {
+  Record& record = records_[index];
+  if (record.maps != 0) gate_.forget_maps(*record.cut.block, std::exchange(record.maps, 0));
+  if (const std::uint32_t owner = record.owner; owner != 0) {
+    --tallies_[record.memory_type].allocations;
+    records_.end(index);
+    return drop_share(owner);
+  }
+  if (record.shares == 0) return finish_record(index);
+  record.state = Record::State::lent;
+  return {};
+}
+
+HeapState::Leaving HeapState::drop_share(std::uint32_t index) noexcept {
+  Record& record = records_[index];
+  if (--record.shares != 0 || record.state != Record::State::lent) return {};
+  return finish_record(index);
+}
+
+HeapState::Leaving HeapState::finish_record(std::uint32_t index) noexcept {
+  const Record& record = records_[index];
+  Leaving leaving{record.space, record.cut, record.pool, record.size};
+  if (record.move != 0) {
+    // Both places belong to the move now, until it has been ended and its points have passed (T3).
+    OpenMove& move = moves_[record.move - 1];
+    move.record = 0;
+    if (move.phase == OpenMove::Phase::landed) give_both(move);
+    leaving = {};
+  }
+  Tally& tally = tallies_[record.memory_type];
+  --tally.allocations;
+  tally.live -= record.size;
+  records_.end(index);
+  return leaving;
+}
+
+Result<void> HeapState::try_free(const HeapAllocation& allocation) noexcept {
+  Leaving leaving;
+  bool intact = true;
+  {
+    const Lock lock(mutex_);
+    const Result<std::uint32_t> index = find_record(allocation);
+    if (!index) return fail(index.error());
+    intact = inspect_guards(records_[*index]);
+    leaving = end_record(*index);
+  }
+  unsettle(leaving);
+  if (!intact)
+    report_misuse({ErrorCode::wrong_state}, allocation, "Heap::free", "its margin was overwritten");
+  return {};
+}
+
+// Of a move that is under way, both places wait for these points as well as for the move's.
+Result<void> HeapState::retire(const HeapAllocation& allocation,
+                               std::span<const TimelinePoint> points) noexcept {
+  const Lock lock(mutex_);
+  const Result<std::uint32_t> index = find_record(allocation);
+  if (!index) return fail(index.error());
+  if (Result<void> added = retired_.add({.allocation = allocation}, points); !added) return added;
+  records_[*index].state = Record::State::retired;
+  return {};
+}
+
+void HeapState::free_retired(const Retiree& retiree) noexcept {
+  Leaving leaving;
+  bool intact = true;
+  {
+    const Lock lock(mutex_);
+    if (retiree.move != 0) return land_move(retiree.move - 1);
+    intact = inspect_guards(records_[retiree.allocation.id.index]);
+    leaving = end_record(retiree.allocation.id.index);
+  }
+  unsettle(leaving);
+  if (!intact)
+    report_misuse({ErrorCode::wrong_state}, retiree.allocation, "Heap::collect",
+                  "its margin was overwritten");
+}
+
+namespace {
+
+// What is dedicated to a resource is nobody else's (V8).
+[[nodiscard]] Error why_not(const Record& memory, const HeapRequest* wanted) noexcept {
+  const MemoryTraits& traits = memory.cut.block->traits;
+  if (!memory.aliasable || traits.dedicated != MemoryTraits::Dedicated::none)
+    return {ErrorCode::not_supported};
+  if (wanted == nullptr) return {};
+  const MemoryRequirements& needs = wanted->requirements;
+  const bool fits = needs.size <= memory.size && needs.alignment.valid() &&
+                    is_aligned(memory.cut.offset, needs.alignment) &&
+                    (needs.memory_type_bits >> memory.memory_type & 1U) != 0;
+  if (!fits) return {ErrorCode::invalid_argument};
+  const bool able = (!wanted->device_address || traits.device_address) &&
+                    (!wanted->exportable || traits.exportable) &&
+                    wanted->dedicated != DedicatedWish::required && !wanted->movable;
+  return able ? Error{} : Error{ErrorCode::not_supported};
+}
+
+}  // namespace
+
+Result<HeapAllocation> HeapState::alias(const HeapAllocation& allocation,
+                                        const HeapRequest* wanted) noexcept {
+  Note note(config_.host);
+  if (wanted != nullptr && !note.set(wanted->name, wanted->user_data))
+    return fail(ErrorCode::out_of_host_memory);
+  const Result<std::uint32_t> index = prepare_record(!note.empty());
+  if (!index) return fail(index.error());
+  Record record;
+  {
+    const Lock lock(mutex_);
+    const Result<std::uint32_t> found = find_record(allocation);
+    const Error refused = found ? why_not(records_[*found], wanted) : found.error();
+    if (refused != Error{}) {
+      records_.give_up(*index);
+      return fail(refused);
+    }
+    const Record& original = records_[*found];
+    const std::uint32_t owner = original.owner != 0 ? original.owner : *found;
+    record = {.kind = original.kind,
+              .aliasable = true,
+              .persistent = original.persistent,
+              .memory_type = original.memory_type,
+              .space = original.space,
+              .cut = original.cut,
+              .size = original.size,
+              .alignment = original.alignment,
+              .owner = owner};
+    ++records_[owner].shares;
+  }
+  return begin_record(*index, record, std::move(note));
+}
+
+Result<Block*> HeapState::exportable_block(const HeapAllocation& allocation) const noexcept {
+  const Lock lock(mutex_);
+  const Result<std::uint32_t> index = find_record(allocation);
+  if (!index) return fail(index.error());
+  if (!records_[*index].exportable) return fail(ErrorCode::not_supported);
+  return records_[*index].cut.block;
+}
+
+// V17: size and type are the exporter's, and are passed on as they are.
+Result<HeapAllocation> HeapState::import(const ImportRequest& request, ExternalHandle handle) noexcept {
+  const DeviceProfile& profile = gate_.profile();
+  if (request.size == Bytes{}) return fail(ErrorCode::invalid_size);
+  if (request.memory_type >= profile.memory_type_count) return fail(ErrorCode::invalid_argument);
+  if (!profile.capabilities.external_memory ||
+      (request.device_address && !profile.capabilities.device_address))
+    return fail(ErrorCode::not_supported);
+  Note note(config_.host);
+  if (!note.set(request.name, request.user_data)) return fail(ErrorCode::out_of_host_memory);
+  const Result<std::uint32_t> index = prepare_record(!note.empty());
+  if (!index) return fail(index.error());
+  const Result<Block*> block = gate_.import({.size = request.size,
+                                             .memory_type = request.memory_type,
+                                             .traits = {.dedicated = request.resource.type,
+                                                        .resource = request.resource.handle,
+                                                        .device_address = request.device_address},
+                                             .policy = BudgetPolicy::may_exceed,
+                                             .exclusive = true},
+                                            handle);
+  if (!block) {
+    const Lock lock(mutex_);
+    records_.give_up(*index);
+    return fail(block.error());
+  }
+  exclusive_.fetch_add(1, std::memory_order_relaxed);
+  const Record record{.kind = ResourceKind::unknown,
+                      .memory_type = static_cast<std::uint8_t>(request.memory_type),
+                      .cut = {.block = *block, .range = {.size = (*block)->size()}},
+                      .size = request.size};
+  return begin_record(*index, record, std::move(note));
+}
+
+}  // namespace vaspace

@@ -1,0 +1,217 @@
+// All of a heap but its arena allocators: what has a record, what is retired, pools, moves, and the gate that
+// everything passes.
+//
+// Always true: a live record's memory is its own, but for aliases, which share their owner's; a record of a
+// move has both places until the move's points have passed, and, where it is retired, its own too. Lock
+// order: the records', then a space's, a pool table's, the gate's or the retired list's; no driver is called
+// with any of these held.
+#pragma once
+
+#include <array>
+
+#include "vaspace/heap/heap.hpp"
+
+#include "heap/pool_table.hpp"
+#include "heap/records.hpp"
+#include "heap/retired_list.hpp"
+#include "heap/space_table.hpp"
+
+namespace vaspace {
+
+// What a heap that has failed to get memory may try again.
+[[nodiscard]] bool is_no_room(ErrorCode code) noexcept;
+// ... with a memory type that is next best.
+[[nodiscard]] bool is_worth_another_type(ErrorCode code) noexcept;
+
+class HeapState {
+ public:
+  HeapState(Backend& backend, const HeapConfig& config) noexcept;
+  HeapState(const HeapState&) = delete;
+  HeapState& operator=(const HeapState&) = delete;
+  ~HeapState() = default;
+
+  // Errors: invalid_configuration.
+  [[nodiscard]] static Result<void> check(const Backend& backend, const HeapConfig& config) noexcept;
+
+  [[nodiscard]] const HeapConfig& config() const noexcept { return config_; }
+  [[nodiscard]] DeviceGate& gate() noexcept { return gate_; }
+  [[nodiscard]] const DeviceGate& gate() const noexcept { return gate_; }
+  [[nodiscard]] SpaceTable& spaces() noexcept { return spaces_; }
+  [[nodiscard]] PoolTable& pools() noexcept { return pools_; }
+  [[nodiscard]] const PoolTable& pools() const noexcept { return pools_; }
+  [[nodiscard]] RetiredList& retired() noexcept { return retired_; }
+  [[nodiscard]] const RetiredList& retired() const noexcept { return retired_; }
+
+  // Errors: what is wrong with the request whatever the state.
+  [[nodiscard]] Result<void> check(const HeapRequest& request) const noexcept;
+  // Every type that has what the request asks for, whatever its bits, best first; a table, made once.
+  [[nodiscard]] const TypeRanking& ranking_of(const HeapRequest& request) const noexcept {
+    return rankings_[(static_cast<std::uint32_t>(request.intent) * 3 +
+                      static_cast<std::uint32_t>(request.mapping)) *
+                         2 +
+                     (request.coherent ? 1U : 0U)];
+  }
+  [[nodiscard]] Result<TypeRanking> choose(const HeapRequest& request) const noexcept;
+
+  // With a record, in memory of this type or of the request's pool. Errors: as Heap::allocate.
+  [[nodiscard]] Result<HeapAllocation> place(const HeapRequest& request, std::uint32_t memory_type,
+                                             BudgetPolicy policy) noexcept;
+  // Of an allocation with a record.
+  [[nodiscard]] Result<void> try_free(const HeapAllocation& allocation) noexcept;
+  [[nodiscard]] Result<void> retire(const HeapAllocation& allocation,
+                                    std::span<const TimelinePoint> points) noexcept;
+  // Its points have passed.
+  void free_retired(const Retiree& retiree) noexcept;
+  void report_misuse(Error error, const HeapAllocation& allocation, const char* function,
+                     std::string_view detail) const noexcept;
+
+  // Where the host sees a block for as long as the block is; null: it does not.
+  [[nodiscard]] std::byte* map_block(Block& block) noexcept {
+    std::byte* mapped = block.mapped.load(std::memory_order_acquire);
+    if (mapped != nullptr) [[likely]]
+      return mapped;
+    return gate_.map_for_good(block).value_or(nullptr);
+  }
+  [[nodiscard]] Result<std::byte*> map(const HeapAllocation& allocation) noexcept;
+  [[nodiscard]] Result<void> unmap(const HeapAllocation& allocation) noexcept;
+  enum class Sync : std::uint8_t { flush, invalidate };
+  [[nodiscard]] Result<void> synchronise(std::span<const MappedRange> ranges, Sync direction) noexcept;
+
+  // `wanted`: null, or what is to lie there.
+  [[nodiscard]] Result<HeapAllocation> alias(const HeapAllocation& allocation,
+                                             const HeapRequest* wanted) noexcept;
+  [[nodiscard]] Result<Block*> exportable_block(const HeapAllocation& allocation) const noexcept;
+  [[nodiscard]] Result<HeapAllocation> import(const ImportRequest& request, ExternalHandle handle) noexcept;
+
+  [[nodiscard]] Result<PoolId> create_pool(const PoolConfig& config) noexcept;
+
+  [[nodiscard]] Result<void> pin(const HeapAllocation& allocation, bool on) noexcept;
+  [[nodiscard]] Result<std::uint32_t> plan_moves(const MoveBudget& budget, std::span<Move> out) noexcept;
+  [[nodiscard]] Result<HeapAllocation> commit_move(const Move& move,
+                                                   std::span<const TimelinePoint> points) noexcept;
+  [[nodiscard]] Result<void> abandon_move(const Move& move, std::span<const TimelinePoint> points) noexcept;
+
+  // The parts of collect and trim that concern blocks.
+  void collect_blocks() noexcept;
+  void give_back_blocks(Bytes target) noexcept;
+  void give_back_blocks(std::uint32_t heap, Bytes target) noexcept;
+
+  [[nodiscard]] Result<HeapAllocationInfo> find(const HeapAllocation& allocation) const noexcept;
+  void add_to(HeapReport& report) const noexcept;
+  void for_each(void (*visit)(void* user, const HeapAllocationInfo& info) noexcept,
+                void* user) const noexcept;
+  template <class Visit>
+  void for_each_space(Visit&& visit) const noexcept {
+    spaces_.for_each(visit);
+    pools_.for_each(visit);
+  }
+  [[nodiscard]] Result<HeapAllocationInfo> check_corruption() noexcept;
+  [[nodiscard]] const char* validate() const noexcept;
+
+ private:
+  // What an ended record leaves behind, to be given back under no lock of the records.
+  struct Leaving {
+    BlockSpace* space = nullptr;
+    Cut cut{};
+    std::uint32_t pool = 0;
+    Bytes size{};
+  };
+  // A move, until both of its places are somebody's again.
+  struct OpenMove {
+    enum class Phase : std::uint8_t {
+      none,     // it may be another
+      planned,  // neither committed nor abandoned
+      landing,  // that has been done; its points have not passed
+      landed,   // they have; the allocation was retired, and its own points have not
+    };
+
+    Phase phase = Phase::none;
+    bool cancelled = false;  // the allocation was mapped or pinned meanwhile: it stays
+    bool moved = false;      // it is at the destination
+    std::uint32_t generation = 1;
+    std::uint32_t record = 0;  // 0: it has ended, and both places are the move's
+    BlockSpace* space = nullptr;
+    Cut source{};
+    Cut destination{};
+  };
+  // A block that all of its residents may leave.
+  struct Source {
+    BlockSpace* space = nullptr;
+    const Block* block = nullptr;
+    Bytes used{};
+    std::uint32_t first = 0;  // of the residents
+    std::uint32_t count = 0;
+  };
+  struct Resident {
+    std::uint32_t record = 0;
+    Cut destination{};
+  };
+  struct MovePlan;
+  struct MoveQuota;
+  // Of allocations with records, by memory type.
+  struct Tally {
+    std::uint64_t allocations = 0;
+    Bytes live{};
+  };
+
+  [[nodiscard]] Result<void> settle(Record& record, const HeapRequest& request, BudgetPolicy policy) noexcept;
+  [[nodiscard]] Result<void> settle_in_pool(Record& record, const HeapRequest& request,
+                                            BudgetPolicy policy) noexcept;
+  [[nodiscard]] Result<void> settle_alone(Record& record, const HeapRequest& request,
+                                          BudgetPolicy policy) noexcept;
+  [[nodiscard]] Result<void> settle_in_space(Record& record, const HeapRequest& request,
+                                             BudgetPolicy policy) noexcept;
+  [[nodiscard]] bool wants_own_block(const HeapRequest& request, std::uint32_t memory_type) const noexcept;
+  [[nodiscard]] Result<void> make_visible(Record& record, const HeapRequest& request) noexcept;
+  [[nodiscard]] Bytes with_margin(Bytes size) const noexcept {
+    return size + align_up(config_.guards.margin, Alignment{16});
+  }
+  void unsettle(const Leaving& leaving) noexcept;
+  [[nodiscard]] HeapAllocation handle_of(std::uint32_t index) const noexcept;
+  [[nodiscard]] HeapAllocationInfo info_of(std::uint32_t index) const noexcept;
+  // The records' lock is held. Errors: unknown_handle, stale_handle.
+  [[nodiscard]] Result<std::uint32_t> find_record(const HeapAllocation& allocation) const noexcept;
+  [[nodiscard]] Leaving end_record(std::uint32_t index) noexcept;
+  // One owner less of memory that is shared, or held while it is looked at.
+  [[nodiscard]] Leaving drop_share(std::uint32_t index) noexcept;
+  [[nodiscard]] Leaving finish_record(std::uint32_t index) noexcept;
+  [[nodiscard]] Result<std::uint32_t> prepare_record(bool noted) noexcept;
+  [[nodiscard]] HeapAllocation begin_record(std::uint32_t index, const Record& record, Note&& note) noexcept;
+  void prepare_guards(const Record& record) noexcept;
+  [[nodiscard]] bool is_margin_intact(const Record& record) const noexcept;
+  // The same; fills what comes back.
+  [[nodiscard]] bool inspect_guards(const Record& record) const noexcept;
+  [[nodiscard]] Result<void> flush_range(const HeapAllocation& allocation, Bytes begin, Bytes end,
+                                         Sync direction) noexcept;
+  // All with the records' lock held.
+  [[nodiscard]] Result<std::uint32_t> find_move(const Move& move) const noexcept;
+  [[nodiscard]] bool may_move(const Record& record) const noexcept;
+  [[nodiscard]] Result<void> find_sources(MovePlan& plan) const noexcept;
+  [[nodiscard]] bool is_being_emptied(const Block& block) const noexcept;
+  [[nodiscard]] Cut take_destination(const Source& source, const Record& record) noexcept;
+  [[nodiscard]] bool find_destinations(const Source& source, std::span<Resident> residents) noexcept;
+  [[nodiscard]] Move open_move(const Source& source, const Resident& resident) noexcept;
+  void plan_source(MoveQuota& quota, const Source& source, std::span<Resident> residents) noexcept;
+  [[nodiscard]] bool prepare_destination(Move& move) noexcept;
+  void cancel_move(const Record& record) noexcept;
+  // Moved: the allocation is at the destination from now on.
+  [[nodiscard]] Result<void> end_move(std::uint32_t index, bool moved,
+                                      std::span<const TimelinePoint> points) noexcept;
+  void land_move(std::uint32_t index) noexcept;
+  void give_both(OpenMove& move) noexcept;
+
+  HeapConfig config_;
+  DeviceGate gate_;
+  SpaceTable spaces_;
+  PoolTable pools_;
+  RetiredList retired_;
+  std::array<TypeRanking, kIntentCount * 3 * 2> rankings_{};
+  std::atomic<std::uint64_t> exclusive_{0};  // blocks of one allocation each
+  mutable std::mutex mutex_;                 // of what follows
+  RecordTable records_;
+  HostArray<OpenMove> moves_;
+  std::array<Tally, kMaxMemoryTypes> tallies_{};
+  std::uint64_t open_moves_ = 0;
+};
+
+}  // namespace vaspace

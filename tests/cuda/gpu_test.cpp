@@ -1,0 +1,152 @@
+// The backend contract and stream order on a real device: whatever libcuda.so.1 is here. Without a device one
+// test says so and is skipped, and there are no others: they are made when the program starts. The kernel is
+// compiled by nvcc where that was found.
+#include <cstdio>
+#include <cstdlib>
+#include <cuda.h>
+#include <dlfcn.h>
+#include <fstream>
+#include <sstream>
+#include <vector>
+
+#include "vaspace/frontends/cuda.hpp"
+
+#include "support/backend_contract.hpp"
+
+namespace vaspace::test {
+namespace {
+
+Result<HostObject<cuda::Backend>> open_gpu(const HostAllocator& host = default_host_allocator(),
+                                           cuda::Refusal* why = nullptr) {
+  cuda::BackendConfig config;
+  config.driver = "libcuda.so.1";
+  config.refusal = why;
+  config.host = host;
+  return cuda::Backend::create(config);
+}
+
+struct Gpus {
+  cuda::Refusal why;
+  std::vector<BackendCase> cases;
+
+  Gpus() {
+    if (!open_gpu(default_host_allocator(), &why)) return;
+    const auto make = [](const HostAllocator& host) -> Result<BackendPtr> {
+      return shared_backend(open_gpu(host));
+    };
+    cases.push_back({.name = "Gpu", .make = make, .exhaustible = false});
+  }
+};
+
+const Gpus& gpus() {
+  static const Gpus found;
+  return found;
+}
+
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(BackendContract);
+INSTANTIATE_TEST_SUITE_P(Gpu, BackendContract, testing::ValuesIn(gpus().cases), name_of);
+
+TEST(GpuDevice, IsThere) {
+  if (gpus().cases.empty()) GTEST_SKIP() << "no device: " << gpus().why.text;
+}
+
+class Gpu : public testing::TestWithParam<BackendCase> {
+ protected:
+  void SetUp() override {
+    auto made = open_gpu();
+    ASSERT_TRUE(made);
+    backend_ = std::move(*made);
+    auto streams = cuda::StreamAllocator::create(*backend_);
+    ASSERT_TRUE(streams);
+    streams_ = std::move(*streams);
+    for (cuda::Stream& stream : stream_)
+      stream = backend_->make_stream().value_or(nullptr);
+  }
+  void TearDown() override {
+    streams_.reset();
+    for (const cuda::Stream stream : stream_)
+      if (backend_ != nullptr) (void)backend_->destroy_stream(stream);
+  }
+
+  HostObject<cuda::Backend> backend_;
+  HostObject<cuda::StreamAllocator> streams_;
+  cuda::Stream stream_[2]{};
+};
+
+TEST_P(Gpu, MemoryMovesBetweenStreamsAndKeepsItsBytes) {
+  std::byte last{};
+  for (int round = 0; round < 50; ++round) {
+    const cuda::Stream on = stream_[round % 2];
+    const Bytes size{1000 + static_cast<std::uint64_t>(round) * 777'777};
+    const auto block = streams_->allocate(size, on);
+    ASSERT_TRUE(block) << to_string(block.error().code) << ' ' << block.error().native;
+    ASSERT_TRUE(backend_->fill(*block, static_cast<std::byte>(round), size, on));
+    ASSERT_TRUE(backend_->wait_for(on));
+    ASSERT_TRUE(backend_->copy_to_host(&last, *block + size - Bytes{1}, Bytes{1}));
+    EXPECT_EQ(std::to_integer<int>(last), round);
+    ASSERT_TRUE(streams_->free(*block, on));
+  }
+  EXPECT_EQ(streams_->validate(), nullptr);
+}
+
+TEST_P(Gpu, SuspendedMemoryComesBackAsItWas) {
+  const auto block = streams_->allocate(40_MiB, stream_[0]);
+  ASSERT_TRUE(block && backend_->fill(*block, std::byte{9}, 40_MiB, stream_[0]));
+  ASSERT_TRUE(streams_->suspend(cuda::Suspend::offload));
+  EXPECT_EQ(streams_->report().physical, Bytes{});
+  ASSERT_TRUE(streams_->resume());
+  std::byte last{};
+  ASSERT_TRUE(backend_->copy_to_host(&last, *block + 40_MiB - Bytes{1}, Bytes{1}));
+  EXPECT_EQ(last, std::byte{9});
+  EXPECT_TRUE(streams_->free(*block, stream_[0]));
+}
+
+#ifdef VASPACE_CUDA_KERNELS
+// A kernel on one stream writes what is freed there and reused at once: the second kernel's values stand.
+TEST_P(Gpu, AKernelUsesWhatItsStreamFreedBefore) {
+  void* const driver = dlopen("libcuda.so.1", RTLD_NOW);
+  const auto function = [&](const char* name) { return dlsym(driver, name); };
+  const auto load = reinterpret_cast<CUresult (*)(CUmodule*, const void*)>(function("cuModuleLoadData"));
+  const auto get =
+      reinterpret_cast<CUresult (*)(CUfunction*, CUmodule, const char*)>(function("cuModuleGetFunction"));
+  const auto launch = reinterpret_cast<decltype(&cuLaunchKernel)>(function("cuLaunchKernel"));
+  const auto retain =
+      reinterpret_cast<CUresult (*)(CUcontext*, CUdevice)>(function("cuDevicePrimaryCtxRetain"));
+  const auto current = reinterpret_cast<CUresult (*)(CUcontext)>(function("cuCtxSetCurrent"));
+  const auto release = reinterpret_cast<CUresult (*)(CUdevice)>(function("cuDevicePrimaryCtxRelease_v2"));
+  ASSERT_TRUE(load != nullptr && get != nullptr && launch != nullptr && retain != nullptr &&
+              current != nullptr);
+  CUcontext context = nullptr;
+  ASSERT_EQ(retain(&context, backend_->device()), CUDA_SUCCESS);
+  ASSERT_EQ(current(context), CUDA_SUCCESS);
+  std::ifstream file(VASPACE_CUDA_KERNELS);
+  std::stringstream text;
+  text << file.rdbuf();
+  CUmodule module = nullptr;
+  CUfunction add = nullptr;
+  ASSERT_EQ(load(&module, text.str().c_str()), CUDA_SUCCESS);
+  ASSERT_EQ(get(&add, module, "add_to_all"), CUDA_SUCCESS);
+  constexpr unsigned kCount = 1U << 20U;
+  unsigned count = kCount;
+  for (unsigned round = 1; round < 20; ++round) {
+    const auto block = streams_->allocate(Bytes{kCount * 4}, stream_[0]);
+    ASSERT_TRUE(block && backend_->fill(*block, std::byte{0}, Bytes{kCount * 4}, stream_[0]));
+    CUdeviceptr at = block->value;
+    void* arguments[] = {&at, &count, &round};
+    ASSERT_EQ(launch(add, kCount / 256, 1, 1, 256, 1, 1, 0, stream_[0], arguments, nullptr), CUDA_SUCCESS);
+    std::uint32_t value = 0;
+    ASSERT_TRUE(backend_->wait_for(stream_[0]));
+    ASSERT_TRUE(backend_->copy_to_host(reinterpret_cast<std::byte*>(&value), *block + Bytes{kCount * 4 - 4},
+                                       Bytes{4}));
+    EXPECT_EQ(value, kCount - 1 + round);
+    ASSERT_TRUE(streams_->free(*block, stream_[0]));
+  }
+  (void)release(backend_->device());
+}
+#endif
+
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Gpu);
+INSTANTIATE_TEST_SUITE_P(Gpu, Gpu, testing::ValuesIn(gpus().cases), name_of);
+
+}  // namespace
+}  // namespace vaspace::test

@@ -1,0 +1,138 @@
+// What others load or include: the PyTorch plug-in, by its C functions alone, and the memory resource.
+#include <cstdlib>
+#include <dlfcn.h>
+#include <vector>
+
+#include "vaspace/frontends/cuda_memory_resource.hpp"
+#include "vaspace/frontends/cuda_torch.h"
+
+#include "cuda/stream_fixture.hpp"
+
+namespace vaspace::test {
+namespace {
+
+class CudaPlugin : public CudaTest {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(setenv("VASPACE_CUDA_DRIVER", VASIM_CUDA_LIBRARY, 1), 0);
+    restart_cuda("two_devices");
+    library_ = dlopen(VASPACE_TORCH_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    ASSERT_NE(library_, nullptr) << dlerror();
+    allocate_ = find<decltype(&vaspace_torch_allocate)>("vaspace_torch_allocate");
+    free_ = find<decltype(&vaspace_torch_free)>("vaspace_torch_free");
+    release_ = find<decltype(&vaspace_torch_release_stream)>("vaspace_torch_release_stream");
+    add_ = find<decltype(&vaspace_torch_add_stream)>("vaspace_torch_add_stream");
+    trim_ = find<decltype(&vaspace_torch_trim)>("vaspace_torch_trim");
+    statistics_ = find<decltype(&vaspace_torch_get_statistics)>("vaspace_torch_get_statistics");
+    last_error_ = find<decltype(&vaspace_torch_last_error)>("vaspace_torch_last_error");
+    close_ = find<decltype(&vaspace_torch_close)>("vaspace_torch_close");
+  }
+  void TearDown() override {
+    close_();
+    unsetenv("VASPACE_CUDA_DRIVER");
+    CudaTest::TearDown();
+  }
+  template <class Function>
+  [[nodiscard]] Function find(const char* name) {
+    void* found = dlsym(library_, name);
+    EXPECT_NE(found, nullptr) << name;
+    return reinterpret_cast<Function>(found);
+  }
+
+  void* library_ = nullptr;
+  decltype(&vaspace_torch_allocate) allocate_{};
+  decltype(&vaspace_torch_free) free_{};
+  decltype(&vaspace_torch_release_stream) release_{};
+  decltype(&vaspace_torch_add_stream) add_{};
+  decltype(&vaspace_torch_trim) trim_{};
+  decltype(&vaspace_torch_get_statistics) statistics_{};
+  decltype(&vaspace_torch_last_error) last_error_{};
+  decltype(&vaspace_torch_close) close_{};
+};
+
+TEST_F(CudaPlugin, AllocatesAndFreesByDeviceAndStream) {
+  vaspace_torch_statistics now{};
+  EXPECT_EQ(statistics_(0, &now), -1) << "nothing has happened";
+  std::vector<void*> blocks;
+  for (int device = 0; device < 2; ++device) {
+    for (const ssize_t size : {512, 2'000'000, 30'000'000})
+      blocks.push_back(allocate_(size, device, nullptr));
+  }
+  for (const void* block : blocks)
+    EXPECT_NE(block, nullptr) << last_error_();
+  ASSERT_EQ(statistics_(1, &now), 0);
+  EXPECT_EQ(now.live_allocations, 3U);
+  EXPECT_EQ(now.live_bytes, 32'000'512U);
+  EXPECT_GE(now.physical_bytes, now.live_bytes);
+  for (std::size_t i = 0; i < blocks.size(); ++i)
+    free_(blocks[i], 0, i < 3 ? 0 : 1, nullptr);
+  trim_(1);
+  ASSERT_EQ(statistics_(1, &now), 0);
+  EXPECT_EQ(now.live_bytes, 0U);
+  EXPECT_EQ(now.physical_bytes, 0U);
+  EXPECT_EQ(now.bad_frees, 0U);
+}
+
+TEST_F(CudaPlugin, BadArgumentsAreRefusedAndSaid) {
+  EXPECT_EQ(allocate_(0, 0, nullptr), nullptr);
+  EXPECT_NE(std::string(last_error_()).find("invalid_size"), std::string::npos) << last_error_();
+  EXPECT_EQ(allocate_(-1, 0, nullptr), nullptr);
+  EXPECT_EQ(allocate_(512, 9, nullptr), nullptr);
+  EXPECT_NE(std::string(last_error_()).find("no such device"), std::string::npos) << last_error_();
+  EXPECT_EQ(allocate_(512, -1, nullptr), nullptr);
+  void* block = allocate_(512, 0, nullptr);
+  free_(nullptr, 0, 0, nullptr);
+  free_(block, 512, 0, nullptr);
+  free_(block, 512, 0, nullptr);
+  free_(block, 512, 5, nullptr);
+  vaspace_torch_statistics now{};
+  ASSERT_EQ(statistics_(0, &now), 0);
+  EXPECT_EQ(now.bad_frees, 1U);
+  EXPECT_EQ(now.refused, 2U);
+  EXPECT_EQ(release_(0, nullptr), 0);
+  EXPECT_EQ(release_(0, nullptr), CUDA_ERROR_INVALID_HANDLE);
+  EXPECT_NE(release_(7, nullptr), 0);
+}
+
+TEST_F(CudaPlugin, AReleasedStreamComesBack) {
+  void* block = allocate_(512, 0, nullptr);
+  free_(block, 512, 0, nullptr);
+  EXPECT_EQ(release_(0, nullptr), 0);
+  EXPECT_EQ(allocate_(512, 0, nullptr), nullptr);
+  EXPECT_EQ(add_(0, nullptr), 0) << last_error_();
+  EXPECT_NE(allocate_(512, 0, nullptr), nullptr) << last_error_();
+  EXPECT_NE(add_(7, nullptr), 0);
+  // Each thread's own default stream is no stream to order memory by.
+  auto* const per_thread = reinterpret_cast<CUstream_st*>(std::uintptr_t{2});
+  EXPECT_EQ(allocate_(512, 0, per_thread), nullptr);
+  EXPECT_NE(std::string(last_error_()).find("not_supported"), std::string::npos) << last_error_();
+  EXPECT_EQ(add_(0, per_thread), CUDA_ERROR_NOT_SUPPORTED);
+}
+
+class CudaResource : public StreamTest {};
+
+TEST_F(CudaResource, ContainersLiveInPinnedMemory) {
+  cuda::StreamConfig config;
+  config.kind = cuda::MemoryKind::pinned;
+  start_streams("default", config);
+  cuda::PinnedResource on_a(*streams_, a_);
+  cuda::PinnedResource on_b(*streams_, b_);
+  cuda::PinnedResource also_on_a(*streams_, a_);
+  EXPECT_TRUE(on_a.is_equal(also_on_a));
+  EXPECT_FALSE(on_a.is_equal(on_b));
+  {
+    std::pmr::vector<std::uint64_t> values(&on_a);
+    for (std::uint64_t i = 0; i < 50'000; ++i)
+      values.push_back(i);
+    EXPECT_GE(streams_->report().live, Bytes{400'000});
+    EXPECT_EQ(values[49'999], 49'999U);
+  }
+  EXPECT_EQ(streams_->report().live, Bytes{});
+  void* aligned = on_a.allocate(10, 4096);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(aligned) % 4096, 0U);
+  on_a.deallocate(aligned, 10, 4096);
+  EXPECT_THROW((void)on_a.allocate(std::size_t{1} << 60U, 8), std::bad_alloc);
+}
+
+}  // namespace
+}  // namespace vaspace::test

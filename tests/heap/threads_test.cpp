@@ -1,0 +1,374 @@
+// T1 to T3 with threads that really meet, and a backend that holds calls back.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <thread>
+#include <vector>
+
+#include "vaspace/device/address_backend.hpp"
+
+#include "ledger.hpp"
+
+namespace vaspace::test {
+namespace {
+
+// Holds back the next reserve, or the next invalidate, until it is let go.
+class Gate : public ForwardingBackend {
+ public:
+  using ForwardingBackend::ForwardingBackend;
+  void hold_next_reserve() { reserve_ = true; }
+  void hold_next_invalidate() { invalidate_ = true; }
+  void wait_until_held() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return inside_; });
+  }
+  void open() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+  Result<Reservation> reserve(const ReservationRequest& request) noexcept override {
+    hold(reserve_);
+    return next().reserve(request);
+  }
+  Result<void> invalidate(Address address, Bytes size) noexcept override {
+    hold(invalidate_);
+    return next().invalidate(address, size);
+  }
+
+ private:
+  void hold(std::atomic<bool>& armed) {
+    if (!armed.exchange(false)) return;
+    std::unique_lock lock(mutex_);
+    inside_ = true;
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return open_; });
+  }
+
+  std::atomic<bool> reserve_{false};
+  std::atomic<bool> invalidate_{false};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool inside_ = false;
+  bool open_ = false;
+};
+
+// Every thread allocates, and frees or retires what it or another made.
+TEST(HeapThreads, AnyThreadAllocatesFreesAndRetires_T1) {
+  constexpr int kThreads = 4;
+  constexpr int kSlots = 64;
+  PlainDevice device(unified(64_GiB));
+  device.timelines = {{1, 1000}};
+  auto heap = *Heap::create(device, {.buffer_image_granularity = Alignment{1024}});
+  std::mutex locks[kSlots];
+  HeapAllocation slots[kSlots]{};
+  std::atomic<bool> wrong{false};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      Dice dice(static_cast<std::uint64_t>(t));
+      const std::vector<TimelinePoint> points{{TimelineId{1}, 5}};
+      for (int i = 0; i < 3000; ++i) {
+        const std::size_t which = dice.below(kSlots);
+        const std::lock_guard lock(locks[which]);
+        HeapAllocation& slot = slots[which];
+        if (slot) {
+          if (slot.mapped != nullptr && *slot.mapped != std::byte(which)) wrong = true;
+          if (dice.below(3) == 0) {
+            if (!heap.retire(slot, points)) wrong = true;
+          } else {
+            heap.free(slot);
+          }
+          slot = {};
+        } else {
+          HeapRequest request =
+              request_for(Bytes{1 + dice.below(std::uint64_t{1} << (4 + dice.below(16)))}, Alignment{64},
+                          Intent::device, static_cast<ResourceKind>(dice.below(2)));
+          request.mapping = dice.below(2) == 0 ? Mapping::required : Mapping::none;
+          request.movable = dice.below(4) == 0;
+          const auto allocation = heap.allocate(request);
+          if (!allocation) {
+            wrong = true;
+          } else {
+            slot = *allocation;
+            if (slot.mapped != nullptr) *slot.mapped = std::byte(which);
+          }
+        }
+        if (i % 128 == 0) heap.collect();
+        if (i % 512 == 0) (void)heap.report();
+      }
+    });
+  }
+  for (std::thread& thread : threads)
+    thread.join();
+  EXPECT_FALSE(wrong);
+  EXPECT_EQ(heap.validate(), nullptr);
+  for (const HeapAllocation& slot : slots)
+    if (slot) heap.free(slot);
+  heap.collect();
+  EXPECT_EQ(heap.report().total.allocations, 0U);
+  EXPECT_EQ(heap.trim(), 0_B);
+  EXPECT_EQ(device.broken(), std::vector<std::string>{});
+}
+
+// A driver call under way holds up nobody who needs none.
+TEST(HeapThreads, ADriverCallHoldsUpNobodyElse_T2) {
+  PlainDevice device(discrete());
+  Gate gate(device);
+  auto heap = *Heap::create(gate);
+  const HeapAllocation warm = *heap.allocate(request_for(1_KiB));
+  const HeapAllocation large = *heap.allocate(request_for(200_KiB));
+  HeapRequest dedicated = request_for(1_MiB);
+  dedicated.dedicated = DedicatedWish::required;
+  for (const HeapRequest& slow : {dedicated, request_for(5_MiB), request_for(1_KiB, {}, Intent::upload)}) {
+    Gate held(device);
+    auto other = *Heap::create(held);
+    other.free(*other.allocate(request_for(1_KiB)));
+    const HeapAllocation mine = *other.allocate(request_for(200_KiB));
+    held.hold_next_reserve();
+    HeapAllocation made;
+    std::thread waiting([&] { made = *other.allocate(slow); });
+    held.wait_until_held();
+    // Small and large things that are there, their frees, figures: all of it while the driver thinks.
+    const HeapAllocation a = *other.allocate(request_for(1_KiB));
+    const HeapAllocation b = *other.allocate(request_for(100_KiB));
+    other.free(a);
+    other.free(b);
+    other.free(mine);
+    (void)other.report();
+    held.open();
+    waiting.join();
+    other.free(made);
+    EXPECT_EQ(other.validate(), nullptr);
+  }
+  heap.free(warm);
+  heap.free(large);
+}
+
+// Margins are looked at in memory that the driver has to be asked for first; what is freed meanwhile stays
+// where it is until it has been looked at.
+TEST(HeapThreads, ALookAtMarginsHoldsUpNobodyElse_T2) {
+  PlainDevice device(discrete(8_GiB, 64_B));
+  Gate gate(device);
+  auto heap = *Heap::create(
+      gate, {.non_coherent_atom = Alignment{64}, .keep = 0_B, .keep_percent = 0, .guards = {.margin = 64_B}});
+  HeapRequest request = request_for(200_KiB, Alignment{256}, Intent::readback);
+  request.mapping = Mapping::required;
+  const HeapAllocation looked_at = *heap.allocate(request);
+  const HeapAllocation broken = *heap.allocate(request);
+  broken.mapped[broken.size.value] = std::byte{1};
+  gate.hold_next_invalidate();
+  Result<HeapAllocationInfo> found = HeapAllocationInfo{};
+  std::thread looking([&] { found = heap.check_corruption(); });
+  gate.wait_until_held();
+  std::atomic<bool> done{false};
+  std::thread other([&] {
+    heap.free(looked_at);
+    const HeapAllocation fresh = *heap.allocate(request);
+    EXPECT_NE(fresh.address, looked_at.address) << "somebody looks at it";
+    heap.free(fresh);
+    heap.collect();
+    (void)heap.report();
+    done = true;
+  });
+  for (int i = 0; i < 2000 && !done; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_TRUE(done) << "it waits for the driver";
+  gate.open();
+  looking.join();
+  other.join();
+  EXPECT_EQ(found->allocation.id, broken.id);
+  broken.mapped[broken.size.value] = std::byte{0xFD};
+  EXPECT_EQ(heap.report().total.allocations, 1U);
+  heap.free(broken);
+  EXPECT_EQ(heap.trim(), 0_B);
+  EXPECT_EQ(heap.validate(), nullptr);
+  EXPECT_EQ(device.broken(), std::vector<std::string>{});
+}
+
+// One plans and ends moves while others free what is being moved.
+TEST(HeapThreads, FreesWhileMovesAreUnderWay_T3) {
+  PlainDevice device(unified(64_GiB));
+  auto heap = *Heap::create(device, {.largest_block = 8_MiB, .keep = 0_B});
+  constexpr std::size_t kCount = 300;
+  std::mutex mutex;
+  std::vector<HeapAllocation> live(kCount);
+  std::atomic<bool> done{false};
+  std::atomic<int> wrong{0};
+  const auto refill = [&](Dice& dice) {
+    const std::lock_guard lock(mutex);
+    HeapAllocation& a = live[dice.below(kCount)];
+    if (a) {
+      if (!heap.try_free(a)) ++wrong;
+      a = {};
+    } else if (dice.below(6) == 0) {
+      HeapRequest request = request_for(Bytes{70'000 + dice.below(400'000)});
+      request.movable = true;
+      const auto made = heap.allocate(request);
+      if (made)
+        a = *made;
+      else
+        ++wrong;
+    }
+  };
+  Dice first(9);
+  for (int i = 0; i < 3000; ++i)
+    refill(first);
+  std::thread mover([&] {
+    while (!done) {
+      std::vector<Move> moves(8);
+      const auto planned = heap.plan_moves({}, moves);
+      if (!planned) ++wrong;
+      for (std::uint32_t i = 0; i < planned.value_or(0); ++i) {
+        const std::lock_guard lock(mutex);
+        const auto now = heap.commit_move(moves[i]);
+        if (!now) {
+          ++wrong;
+        } else if (*now) {
+          bool known = false;
+          for (HeapAllocation& a : live) {
+            if (a.id != now->id) continue;
+            a = *now;
+            known = true;
+          }
+          if (!known) ++wrong;
+        }
+      }
+      heap.collect();
+    }
+  });
+  std::vector<std::thread> others;
+  for (std::uint64_t t = 0; t < 2; ++t) {
+    others.emplace_back([&, t] {
+      Dice dice(t + 20);
+      for (int i = 0; i < 4000; ++i)
+        refill(dice);
+    });
+  }
+  for (std::thread& thread : others)
+    thread.join();
+  done = true;
+  mover.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(heap.validate(), nullptr);
+  for (const HeapAllocation& a : live)
+    if (a) heap.free(a);
+  EXPECT_EQ(heap.trim(), 0_B);
+}
+
+// What is mapped stays where it is, and what was planned before that changes nothing (V10).
+TEST(HeapThreads, MapsPinsAndRetiresWhileMovesAreUnderWay_V10_T1_T3) {
+  PlainDevice device(unified(64_GiB));
+  device.timelines = {{1, 1000}};
+  auto heap = *Heap::create(device, {.largest_block = 8_MiB, .keep = 0_B, .keep_percent = 0});
+  constexpr std::size_t kCount = 120;
+  std::mutex mutex;  // of the handles, which a commit changes
+  std::vector<HeapAllocation> live(kCount);
+  std::atomic<bool> done{false};
+  std::atomic<int> wrong{0};
+  const std::vector<TimelinePoint> points{{TimelineId{1}, 5}};
+  HeapRequest request = request_for(100_KiB);
+  request.movable = true;
+  const auto step = [&](Dice& dice) {
+    std::unique_lock lock(mutex);
+    HeapAllocation& a = live[dice.below(kCount)];
+    if (!a) {
+      request.requirements.size = Bytes{70'000 + dice.below(400'000)};
+      a = *heap.allocate(request);
+      return;
+    }
+    const std::uint64_t what = dice.below(4);
+    if (what == 0) {
+      if (!heap.retire(std::exchange(a, {}), points)) ++wrong;
+    } else if (what == 1) {
+      if (!heap.pin(a) || !heap.unpin(a)) ++wrong;
+    } else {
+      const HeapAllocation held = std::exchange(a, {});  // this thread's alone
+      lock.unlock();
+      const auto mapped = heap.map(held);
+      if (!mapped) {
+        ++wrong;
+        return;
+      }
+      **mapped = std::byte{7};
+      std::this_thread::yield();
+      const auto where = heap.find(held);
+      if (!where || where->allocation.address != held.address || !heap.unmap(held)) ++wrong;
+      heap.free(held);
+    }
+  };
+  std::thread mover([&] {
+    while (!done) {
+      std::vector<Move> moves(8);
+      const auto planned = heap.plan_moves({}, moves);
+      std::this_thread::yield();
+      for (std::uint32_t i = 0; i < planned.value_or(0); ++i) {
+        const std::lock_guard lock(mutex);
+        const auto slot = std::find_if(live.begin(), live.end(),
+                                       [&](const HeapAllocation& a) { return a.id == moves[i].source.id; });
+        // Whoever holds it alone may map it at any moment: only what is in its slot is committed.
+        if (slot == live.end()) {
+          if (!heap.abandon_move(moves[i], points)) ++wrong;
+          continue;
+        }
+        const auto now = heap.commit_move(moves[i], points);
+        if (!now) ++wrong;
+        if (now && *now) *slot = *now;
+      }
+      heap.collect();
+    }
+  });
+  std::vector<std::thread> others;
+  for (std::uint64_t t = 0; t < 2; ++t) {
+    others.emplace_back([&, t] {
+      Dice dice(t + 30);
+      for (int i = 0; i < 2500; ++i)
+        step(dice);
+    });
+  }
+  for (std::thread& thread : others)
+    thread.join();
+  done = true;
+  mover.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(heap.validate(), nullptr);
+  for (const HeapAllocation& a : live)
+    if (a) heap.free(a);
+  EXPECT_EQ(heap.trim(), 0_B);
+  EXPECT_EQ(heap.report().moves_open, 0U);
+  EXPECT_EQ(heap.report().retired, 0U);
+  EXPECT_EQ(device.broken(), std::vector<std::string>{});
+}
+
+// Where pages are bound the arenas do all the work, and every page passes the gate.
+TEST(HeapThreads, PagesPassTheGateToo_V16) {
+  const Bytes pages[] = {64_KiB};
+  auto device = *AddressBackend::create({.physical_size = 256_MiB, .page_sizes = pages});
+  HeapConfig config;
+  config.heap_limits[0] = 32_MiB;
+  auto heap = *Heap::create(*device, config);
+  std::vector<HeapAllocation> live;
+  for (;;) {
+    const auto next = heap.allocate(request_for(300_KiB));
+    if (!next) {
+      EXPECT_EQ(next.error().code, ErrorCode::out_of_device_memory);
+      break;
+    }
+    live.push_back(*next);
+    EXPECT_EQ(next->block, 0U);
+    EXPECT_LE(device->budget(0)->usage, 32_MiB);
+  }
+  EXPECT_GT(live.size(), 90U);
+  EXPECT_EQ(heap.validate(), nullptr);
+  EXPECT_EQ(heap.report().total.allocations, live.size());
+  EXPECT_EQ(heap.create_pool({.memory_type = 0}).error().code, ErrorCode::not_supported);
+  std::vector<Move> moves(1);
+  EXPECT_EQ(heap.plan_moves({}, moves).error().code, ErrorCode::not_supported);
+  heap.free(live);
+  EXPECT_EQ(heap.trim(), 0_B);
+  EXPECT_EQ(device->budget(0)->usage, 0_B);
+}
+
+}  // namespace
+}  // namespace vaspace::test

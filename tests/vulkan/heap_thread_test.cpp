@@ -1,0 +1,121 @@
+// Any thread may create, destroy, retire and collect, on resources of each other's (T1), and no driver call
+// is made under a lock that alloc_buffer needs (T2: it goes on while another thread's page is being bound).
+#include <atomic>
+#include <thread>
+
+#include "vulkan/heap_fixture.hpp"
+
+namespace vaspace::test {
+namespace {
+
+class HeapThreads : public HeapTest {
+ protected:
+  static void in_threads(unsigned count, const auto& body) {
+    std::vector<std::jthread> threads;
+    for (unsigned i = 0; i < count; ++i)
+      threads.emplace_back([&body, i] { body(i); });
+  }
+};
+
+TEST_F(HeapThreads, T1_ResourcesComeAndGoOnAllThreads) {
+  open({.profile = "discrete_rebar", .settings = "delay_us=0..20", .validate = false});
+  const TimelineId id = add_timeline();
+  gpu->signal(timeline, 1);
+  std::mutex mutex;
+  std::vector<vulkan::Buffer> handed;
+  in_threads(3, [&](unsigned thread) {
+    for (std::uint32_t i = 0; i < 150; ++i) {
+      auto range =
+          heap->alloc_buffer(Bytes{1 + (i * 7919 + thread) % 70'000}, VK_BUFFER_USAGE_VERTEX_BUFFER_BIT);
+      ASSERT_TRUE(range) << to_string(range.error().code);
+      auto buffer =
+          heap->create_buffer({.size = Bytes{1 + i * 97}, .usage = kTransfer, .movable = i % 2 == 0});
+      ASSERT_TRUE(buffer) << to_string(buffer.error().code);
+      if (i % 3 == 0) {
+        ASSERT_TRUE(heap->retire(std::move(*buffer), {id, 1}));
+      }
+      const std::lock_guard lock(mutex);
+      handed.push_back(std::move(*range));
+      if (*buffer) handed.push_back(std::move(*buffer));
+      if (handed.size() > 50) handed.erase(handed.begin(), handed.begin() + 25);
+      if (i % 16 == 0) heap->collect();
+    }
+  });
+  handed.clear();
+  heap->trim();
+  EXPECT_EQ(heap->report().buffers, 0U);
+  EXPECT_EQ(heap->report().sub_buffers, 0U);
+  EXPECT_EQ(heap->report().memory.total.committed, 0_B);
+  EXPECT_EQ(heap->report().sparse_held, 0_B);
+  EXPECT_EQ(heap->validate(), nullptr);
+}
+
+// Every resource ends on its own thread, wherever in a move it is.
+TEST_F(HeapThreads, T3_ResourcesEndWhileAnotherThreadMovesThem) {
+  small = 0_B;
+  block = 1_MiB;
+  open({.profile = "discrete_bar256", .validate = false});
+  const TimelineId id = add_timeline();
+  gpu->signal(timeline, 1);
+  std::atomic<unsigned> working{2};
+  in_threads(3, [&](unsigned thread) {
+    if (thread == 0) {
+      std::vector<vulkan::ResourceMove> moves(8);
+      for (std::uint32_t turn = 0; working != 0; ++turn) {
+        const std::uint32_t count = heap->plan_moves({}, moves).value_or(0);
+        const TimelinePoint done{id, 1};
+        for (std::uint32_t i = 0; i < count; ++i) {
+          if ((turn + i) % 4 == 0) {
+            EXPECT_TRUE(heap->abandon_move(moves[i], {&done, 1}));
+          } else {
+            EXPECT_TRUE(heap->commit_move(moves[i], {&done, turn % 2}));
+          }
+        }
+        heap->collect();
+      }
+      return;
+    }
+    std::vector<vulkan::Buffer> mine;
+    for (std::uint32_t i = 0; i < 400; ++i) {
+      auto made = heap->create_buffer({.size = 64_KiB, .usage = kTransfer, .movable = true});
+      EXPECT_TRUE(made);
+      if (!made) break;
+      mine.push_back(std::move(*made));
+      EXPECT_NE(mine.back().buffer(), VkBuffer{});
+      if (mine.size() < 24) continue;
+      vulkan::Buffer& one = mine[(i * 7) % mine.size()];
+      if (i % 2 == 0) {
+        EXPECT_TRUE(heap->retire(std::move(one), {id, 1}));
+      }
+      std::swap(one, mine.back());
+      mine.pop_back();
+    }
+    mine.clear();
+    --working;
+  });
+  heap->trim();
+  EXPECT_EQ(heap->report().buffers, 0U);
+  EXPECT_EQ(heap->report().retired, 0U);
+  EXPECT_EQ(heap->report().memory.total.committed, 0_B);
+  EXPECT_EQ(heap->validate(), nullptr);
+}
+
+TEST_F(HeapThreads, T2_SubBuffersOnBoundPagesDoNotWaitForAnothersBind) {
+  open({.profile = "discrete_bar256", .validate = false});
+  auto first = heap->alloc_buffer(1_KiB, VK_BUFFER_USAGE_VERTEX_BUFFER_BIT).value();
+  TestDevice::control().hold_queues(1);
+  std::atomic<bool> done{false};
+  std::jthread large([&] {
+    const auto made = heap->alloc_buffer(1_MiB, VK_BUFFER_USAGE_VERTEX_BUFFER_BIT);
+    EXPECT_TRUE(made);
+    done = true;
+  });
+  // Slots of the page that is there already.
+  for (int i = 0; i < 200; ++i)
+    EXPECT_TRUE(heap->alloc_buffer(1_KiB, VK_BUFFER_USAGE_VERTEX_BUFFER_BIT));
+  EXPECT_FALSE(done) << "its pages are not bound yet";
+  TestDevice::control().hold_queues(0);
+}
+
+}  // namespace
+}  // namespace vaspace::test
