@@ -102,7 +102,7 @@ fi
 build_folder() { "${without_randomisation[@]}" cmake --build "$@"; }
 
 test_release() {
-  stage "release: configure" cmake --preset release -DVASPACE_BUILD_TESTS=ON || return 0
+  stage "release: configure" cmake --preset release -DVASPACE_BUILD_TESTS=ON -DVASPACE_TOGETHER=ON || return 0
   stage "release: build" build_folder build || return 0
   run_tests "release" build
 }
@@ -131,7 +131,7 @@ test_tsan() {
   run_tests "thread" build-tsan -L threads
 }
 
-fuzz_seconds=30
+fuzz_seconds=15
 test_fuzz() {
   local fuzzers fuzzer name corpus
   stage "fuzz: configure" cmake --preset fuzz -DVASPACE_INSTALL=OFF || return 0

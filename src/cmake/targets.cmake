@@ -17,12 +17,18 @@ function(vaspace_common_options target)
   endif()
 endfunction()
 
-# A sanitizer's build compiles several sources as one, which takes a third of the time. Not so where names that
-# are a file's own meet another file's: vaspace_apart(target).
+# A sanitizer's build compiles several sources as one, which takes a third of the time; with VASPACE_TOGETHER any build
+# does so with what is not the library. Not so where names that are a file's own meet another file's:
+# vaspace_apart(target).
+set(CMAKE_UNITY_BUILD_BATCH_SIZE 6)
 if(VASPACE_SANITIZE)
   set(CMAKE_UNITY_BUILD ON)
-  set(CMAKE_UNITY_BUILD_BATCH_SIZE 6)
 endif()
+macro(vaspace_together)
+  if(VASPACE_TOGETHER)
+    set(CMAKE_UNITY_BUILD ON)
+  endif()
+endmacro()
 function(vaspace_apart)
   set_target_properties(${ARGN} PROPERTIES UNITY_BUILD OFF)
 endfunction()
