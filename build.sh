@@ -131,7 +131,7 @@ test_tsan() {
   run_tests "thread" build-tsan -L threads
 }
 
-fuzz_seconds=15
+fuzz_seconds=30
 test_fuzz() {
   local fuzzers fuzzer name corpus
   stage "fuzz: configure" cmake --preset fuzz -DVASPACE_INSTALL=OFF || return 0

@@ -54,9 +54,7 @@ TEST_F(HeapThreads, T1_ResourcesComeAndGoOnAllThreads) {
 TEST_F(HeapThreads, T3_ResourcesEndWhileAnotherThreadMovesThem) {
   small = 0_B;
   block = 1_MiB;
-  // D5: where another thread's collect gives memory out again, an old buffer that no work uses may not be
-  // destroyed yet. Vulkan allows that; the driver wonders.
-  open({.profile = "discrete_bar256", .settings = "ignore=D5", .validate = false});
+  open({.profile = "discrete_bar256", .validate = false});
   const TimelineId id = add_timeline();
   gpu->signal(timeline, 1);
   std::atomic<unsigned> working{2};

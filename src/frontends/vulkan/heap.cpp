@@ -190,23 +190,33 @@ std::size_t take_passed(HeapState& state, std::size_t& from, std::span<Retired> 
 }  // namespace
 
 // One look at the timelines for all: first the handles go, then the memory that waited for the same points.
-void Heap::collect() noexcept {
-  HeapState& state = *state_;
-  state.timelines.look(state.calls);
+void HeapState::walk_retired() noexcept {
+  timelines.look(calls);
   std::size_t from = 0;
   Retired gone[32];
   for (std::size_t count = std::size(gone); count == std::size(gone);) {
-    count = take_passed(state, from, gone);
+    count = take_passed(*this, from, gone);
     for (std::size_t i = 0; i < count; ++i)
-      state.destroy(gone[i]);
+      destroy(gone[i]);
   }
-  state.timelines.publish();
+  timelines.publish();
+}
+
+// Another thread's walk does for this one.
+void Heap::collect() noexcept {
+  HeapState& state = *state_;
+  if (const std::unique_lock walk(state.walking, std::try_to_lock); walk) state.walk_retired();
   state.pools->collect();
   state.memory->collect();
 }
 
 void Heap::trim() noexcept {
-  collect();
+  {
+    const Lock walk(state_->walking);
+    state_->walk_retired();
+  }
+  state_->pools->collect();
+  state_->memory->collect();
   state_->pools->flush();
   (void)state_->memory->trim();
 }

@@ -113,13 +113,19 @@ Result<bool> HeapState::end_move(const ResourceMove& move, std::span<const Timel
   const bool made = record.new_buffer != VK_NULL_HANDLE || record.new_image != VK_NULL_HANDLE;
   if (!retired.reserve_more((made ? 1U : 0U) + (record.ended ? 1U : 0U)))
     return fail(ErrorCode::out_of_host_memory);
+  // The core gives no place away before the handle there, if one was made, is gone, whatever has passed.
+  std::array<TimelinePoint, Heap::kMaxPoints + 1> of_memory{};
+  std::copy(points.begin(), points.end(), of_memory.begin());
+  of_memory[points.size()] = timelines.next_walk();
+  const bool leaves_handle = made || record.ended;
+  const auto until = std::span<const TimelinePoint>(of_memory).first(points.size() + (leaves_handle ? 1 : 0));
   bool moved = false;
   if (commit) {
-    const auto committed = memory->commit_move(move.move, points);
+    const auto committed = memory->commit_move(move.move, until);
     if (!committed) return fail(committed.error());
     moved = static_cast<bool>(*committed);
     if (moved) record.memory = *committed;
-  } else if (const auto abandoned = memory->abandon_move(move.move, points); !abandoned) {
+  } else if (const auto abandoned = memory->abandon_move(move.move, until); !abandoned) {
     return fail(abandoned.error());
   }
   if (moved) {

@@ -47,6 +47,8 @@ struct HeapState {
     return key.mapping != Mapping::none && !key.coherent && non_coherent;
   }
   void destroy(const Retired& gone) noexcept;
+  // Destroys what has passed. `walking` is held.
+  void walk_retired() noexcept;
   // Errors: invalid_argument (more than kMaxPoints, an unknown timeline).
   [[nodiscard]] Result<void> check_points(std::span<const TimelinePoint> points) noexcept;
   [[nodiscard]] Result<void> flush(const Buffer& buffer, Bytes offset, Bytes size) noexcept;
@@ -70,6 +72,7 @@ struct HeapState {
   std::atomic<std::uint64_t> buffers{0};
   std::atomic<std::uint64_t> images{0};
 
+  std::mutex walking;        // of who destroys what was retired; nobody else takes it
   mutable std::mutex mutex;  // of what follows
   MovableRecords records;
   HostArray<Retired> retired;

@@ -3,6 +3,10 @@
 // Always true: whoever asks between two looks gets one answer, so that a resource's handle and its memory are
 // found done by the same collect(); values never fall. No driver call is made under a lock that seen(),
 // passed(), knows() or add() take (T2).
+//
+// Beside the device's timelines there is the walks' own: a look begins a walk over what was retired, and
+// publish() ends it. next_walk() has passed when a walk that begins from now on has ended, so that memory
+// which waits for it is nobody's before the handles that waited with it are destroyed.
 #pragma once
 
 #include <atomic>
@@ -16,6 +20,7 @@ namespace vaspace::vulkan {
 class TimelineSnapshot {
  public:
   static constexpr std::size_t kMaxTimelines = 32;
+  static constexpr TimelineId kWalks{~0U};
 
   // Errors: out_of_space (kMaxTimelines are there).
   [[nodiscard]] Result<void> add(TimelineId timeline, VkSemaphore semaphore) noexcept {
@@ -36,10 +41,11 @@ class TimelineSnapshot {
     const std::lock_guard lock(mutex_);
     if (Entry* entry = find(timeline)) entry->timeline.store(0, std::memory_order_release);
   }
-  // Asks the device; what it said is not told before publish(). A device that is lost runs no more, and
-  // everything has passed.
+  // One thread at a time from here to publish(). Asks the device; what it said is not told before publish().
+  // A device that is lost runs no more, and everything has passed.
   void look(const ResourceCalls& calls) noexcept {
     const std::lock_guard asking(asking_);
+    walks_.fetch_add(1, std::memory_order_acq_rel);
     VkSemaphore semaphores[kMaxTimelines]{};
     {
       const std::lock_guard lock(mutex_);
@@ -60,6 +66,10 @@ class TimelineSnapshot {
     for (Entry& entry : entries_)
       entry.value.store(entry.next.load(std::memory_order_relaxed), std::memory_order_release);
     if (lost_.load(std::memory_order_relaxed)) lost_told_.store(true, std::memory_order_release);
+    walks_told_.store(walks_.load(std::memory_order_relaxed), std::memory_order_release);
+  }
+  [[nodiscard]] TimelinePoint next_walk() const noexcept {
+    return {kWalks, walks_.load(std::memory_order_acquire) + 1};
   }
   // As seen by the last look().
   [[nodiscard]] bool seen(TimelinePoint point) noexcept {
@@ -70,6 +80,7 @@ class TimelineSnapshot {
   // As published. Errors: invalid_argument.
   [[nodiscard]] Result<bool> passed(TimelinePoint point) noexcept {
     if (point == TimelinePoint{} || lost_told_.load(std::memory_order_acquire)) return true;
+    if (point.timeline == kWalks) return walks_told_.load(std::memory_order_acquire) >= point.value;
     const Entry* entry = find(point.timeline);
     if (entry == nullptr) return fail(ErrorCode::invalid_argument);
     return entry->value.load(std::memory_order_acquire) >= point.value;
@@ -95,6 +106,8 @@ class TimelineSnapshot {
 
   std::mutex asking_;  // of those who ask the device, and of forget(); nobody else takes it
   std::mutex mutex_;   // of writers of timelines and semaphores; inside it; no driver call is made under it
+  std::atomic<std::uint64_t> walks_{0};
+  std::atomic<std::uint64_t> walks_told_{0};
   std::atomic<bool> lost_{false};
   std::atomic<bool> lost_told_{false};
   Entry entries_[kMaxTimelines];
