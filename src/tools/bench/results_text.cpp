@@ -22,6 +22,7 @@ std::string column_of(const TimingRow& row) {
   if (row.key.workload.rfind("W6", 0) == 0) {
     return fmt::format("{} thread{}", row.key.threads, row.key.threads == 1 ? "" : "s");
   }
+  if (row.key.workload == "map") return fmt::format("{} mappings", row.key.live);
   const bool by_live = row.key.workload == "W8" || row.key.workload.rfind("scale", 0) == 0;
   return by_live ? fmt::format("{} live", row.key.live) : "";
 }

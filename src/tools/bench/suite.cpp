@@ -3,6 +3,7 @@
 #include <iterator>
 #include <utility>
 
+#include "bench/address_map.hpp"
 #include "bench/affinity.hpp"
 #include "bench/measure.hpp"
 #include "bench/metadata.hpp"
@@ -43,6 +44,9 @@ class Suite {
       if (options_.wants("W4")) table({churn_workload(amount_.churn_operations, 4)});
       if (options_.wants("W5")) renderer();
       if (options_.wants("W8")) pairs();
+      if (options_.wants("map")) {
+        add_timings(measure_address_map(amount_, ticker("map", address_map_ticks(amount_))));
+      }
       if (options_.wants("scale")) scale();
     }
     if (options_.wants("W6")) threads();
