@@ -1,35 +1,24 @@
 // `vaspace bench` as a script sees it.
+#include "support/command.hpp"
+
 #include <algorithm>
-#include <cstdlib>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
-#include <sys/wait.h>
-
-#include "trace/files.hpp"
 
 namespace vaspace::tools {
 namespace {
 
 using Json = nlohmann::json;
 using test::contents_of;
+using test::Ended;
 using test::Folder;
 using ::testing::HasSubstr;
 
-struct Ended {
-  int exit_code = -1;
-  std::string out;
-  std::string err;
-};
-
-// `arguments` goes through the shell.
-Ended bench(const Folder& folder, const std::string& arguments) {
-  const std::string out = folder.path("stdout"), err = folder.path("stderr");
-  const std::string line = std::string(VASPACE_COMMAND) + " bench " + arguments + " >" + out + " 2>" + err;
-  const int status = std::system(line.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, contents_of(out), contents_of(err)};
+Ended bench(const std::string& arguments) {
+  return test::run_vaspace("bench " + arguments);
 }
 
 void expect_refusal(const Ended& ended, int exit_code) {
@@ -59,8 +48,7 @@ std::set<std::string> values(const Json& rows, const std::string& workload, cons
 using Words = std::set<std::string>;
 
 void expect_results(const Json& rows) {
-  expect_fields(rows, {"live", "threads", "ns_median", "ns_min", "ns_max", "ns_p99", "ns_p999", "ns_worst",
-                       "ratio_to_limit"});
+  expect_fields(rows, {"live", "threads", "ns_median", "ns_min", "ns_max", "ns_p99", "ns_p999", "ns_worst"});
   for (const Json& row : rows) {
     EXPECT_LE(row["ns_min"], row["ns_median"]) << row.dump();
     EXPECT_LE(row["ns_median"], row["ns_max"]) << row.dump();
@@ -68,7 +56,10 @@ void expect_results(const Json& rows) {
     EXPECT_LE(row["ns_p999"], row["ns_worst"]) << row.dump();
     EXPECT_TRUE(row["policy"] == "single" || row["policy"] == "threaded") << row.dump();
     EXPECT_EQ(row["refused"], 0) << row.dump();
+    const bool has_limit = row["workload"] != "map" || row["mode"] == "look_up";
+    EXPECT_EQ(row["ratio_to_limit"].is_number(), has_limit) << row.dump();
   }
+  EXPECT_EQ(values(rows, "map", "mode"), (Words{"change", "look_up", "plan"}));
   for (const char* workload : {"W1", "W2", "W3"}) {
     EXPECT_EQ(values(rows, workload, "order"), (Words{"in_order", "reverse", "shuffled"}));
     EXPECT_EQ(values(rows, workload, "unit"), Words{"pair"});
@@ -110,7 +101,7 @@ void expect_size_classes(const Json& rows) {
 TEST(Bench, AQuickRunHasEveryRow) {
   const Folder folder;
   const std::string file = folder.path("quick.json");
-  const Ended ended = bench(folder, "--quick --json " + file);
+  const Ended ended = bench("--quick --json " + file);
   ASSERT_EQ(ended.exit_code, 0) << ended.err;
   EXPECT_EQ(ended.err, "");  // quiet where there is no terminal
   EXPECT_THAT(ended.out, HasSubstr("Default      Arena      Diff"));
@@ -127,7 +118,7 @@ TEST(Bench, AQuickRunHasEveryRow) {
   EXPECT_EQ(values(json["metadata"], "W8", "subject"), (Words{"arena", "default", "object", "slab"}));
   expect_size_classes(json["size_classes"]);
 
-  const Ended compared = bench(folder, "--compare " + file + " " + file);
+  const Ended compared = bench("--compare " + file + " " + file);
   EXPECT_EQ(compared.exit_code, 0) << compared.err;
   EXPECT_THAT(compared.out, HasSubstr(" 0 changed"));
 }
@@ -136,17 +127,15 @@ TEST(Bench, DrawsWhatAnEarlierRunMeasured) {
   const Folder folder;
   const std::string file = folder.path("some.json");
   ASSERT_EQ(
-      bench(folder, "--quick --only W3 --subject arena --json " + file + " --plot " + folder.path("now"))
-          .exit_code,
+      bench("--quick --only W3 --subject arena --json " + file + " --plot " + folder.path("now")).exit_code,
       0);
-  const Ended ended = bench(folder, "--plot " + folder.path("a/b") + " --from " + file);
+  const Ended ended = bench("--plot " + folder.path("a/b") + " --from " + file);
   ASSERT_EQ(ended.exit_code, 0) << ended.err;
   EXPECT_EQ(ended.out, folder.path("a/b/ratios.svg") + "\n");
   EXPECT_THAT(contents_of(folder.path("a/b/ratios.svg")), HasSubstr(">arena<"));
   EXPECT_EQ(contents_of(folder.path("a/b/ratios.svg")), contents_of(folder.path("now/ratios.svg")));
-  expect_refusal(bench(folder, "--plot " + file + "/x --from " + file), 1);
-  expect_refusal(bench(folder, "--plot " + folder.path("c") + " --from " + folder.write("bad.json", "[]")),
-                 1);
+  expect_refusal(bench("--plot " + file + "/x --from " + file), 1);
+  expect_refusal(bench("--plot " + folder.path("c") + " --from " + folder.write("bad.json", "[]")), 1);
 }
 
 class BenchUsage : public ::testing::TestWithParam<const char*> {};
@@ -161,8 +150,7 @@ INSTANTIATE_TEST_SUITE_P(, BenchUsage,
                                            "--count-instructions W8/mixed/10/arena --quick"));
 
 TEST_P(BenchUsage, IsOneLineAndExitCode2) {
-  const Folder folder;
-  expect_refusal(bench(folder, GetParam()), 2);
+  expect_refusal(bench(GetParam()), 2);
 }
 
 TEST(Bench, FilesThatCannotBeComparedAreExitCode1) {
@@ -170,27 +158,26 @@ TEST(Bench, FilesThatCannotBeComparedAreExitCode1) {
   const std::string good =
       folder.write("good.json", R"({"schema":"vaspace.bench/1","results":[],"placement":[],
                                                           "metadata":[],"size_classes":[]})");
-  EXPECT_EQ(bench(folder, "--compare " + good + " " + good).exit_code, 0);
+  EXPECT_EQ(bench("--compare " + good + " " + good).exit_code, 0);
   for (const std::string& bad :
        {folder.path("none.json"), folder.path(""), folder.write("empty.json", ""),
         folder.write("half.json", R"({"schema":"vaspace.bench/1","res)"), folder.write("other.json", "[]"),
         folder.write("rows.json", R"({"schema":"vaspace.bench/1","results":[{}]})")}) {
-    const Ended ended = bench(folder, "--compare " + good + " " + bad);
+    const Ended ended = bench("--compare " + good + " " + bad);
     expect_refusal(ended, 1);
     EXPECT_THAT(ended.err, HasSubstr(bad));
-    expect_refusal(bench(folder, "--compare " + bad + " " + good), 1);
+    expect_refusal(bench("--compare " + bad + " " + good), 1);
   }
 }
 
 TEST(Bench, AFileThatCannotBeWrittenIsKnownBeforeTheFirstRun) {
-  const Folder folder;
-  expect_refusal(bench(folder, "--quick --json /nowhere/at/all.json"), 1);
+  expect_refusal(bench("--quick --json /nowhere/at/all.json"), 1);
 }
 
 TEST(Bench, OnlyRunsWhatItIsAskedFor) {
   const Folder folder;
   const std::string file = folder.path("some.json");
-  ASSERT_EQ(bench(folder, "--quick --only W3,W8 --subject slab,arena --json " + file).exit_code, 0);
+  ASSERT_EQ(bench("--quick --only W3,W8 --subject slab,arena --json " + file).exit_code, 0);
   const Json rows = Json::parse(contents_of(file), nullptr, false)["results"];
   EXPECT_EQ(values(rows, "W3", "subject"), (Words{"limit_lifo", "arena"}));
   EXPECT_EQ(values(rows, "W8", "subject"), (Words{"limit_lifo", "arena", "slab"}));

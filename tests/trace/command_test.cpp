@@ -1,14 +1,13 @@
 // The built `vaspace` command as a script sees it: exit codes, one line on standard error, JSON.
+#include "support/command.hpp"
+
 #include <algorithm>
-#include <cstdlib>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <sys/wait.h>
 #include <vector>
 
-#include "files.hpp"
 #include "traces.hpp"
 
 namespace vaspace::tools {
@@ -16,26 +15,10 @@ namespace {
 
 using Json = nlohmann::json;
 using test::contents_of;
+using test::Ended;
 using test::Folder;
+using test::run_vaspace;
 using ::testing::HasSubstr;
-
-struct Ended {
-  int exit_code = -1;
-  std::string out;
-  std::string err;
-};
-
-// What Mesa's driver leaks, which the loader has unloaded by then, is not the command's.
-constexpr const char* kEnvironment = "ASAN_OPTIONS=detect_leaks=0 ";
-
-// `arguments` goes through the shell.
-Ended vaspace(const Folder& folder, const std::string& arguments) {
-  const std::string out = folder.path("stdout"), err = folder.path("stderr");
-  const std::string line =
-      std::string(kEnvironment) + VASPACE_COMMAND + " " + arguments + " >" + out + " 2>" + err;
-  const int status = std::system(line.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, contents_of(out), contents_of(err)};
-}
 
 void expect_one_line(const std::string& err) {
   EXPECT_EQ(std::count(err.begin(), err.end(), '\n'), 1) << err;
@@ -82,7 +65,7 @@ TEST_P(WrongUsage, IsOneLineAndExitCode2) {
   std::string arguments = GetParam();
   if (const std::size_t at = arguments.find("TRACE"); at != std::string::npos)
     arguments.replace(at, 5, small_trace(folder));
-  const Ended ended = vaspace(folder, arguments);
+  const Ended ended = run_vaspace(arguments);
   EXPECT_EQ(ended.exit_code, 2) << arguments << ": " << ended.err;
   expect_one_line(ended.err);
   EXPECT_EQ(ended.out, "");
@@ -90,8 +73,8 @@ TEST_P(WrongUsage, IsOneLineAndExitCode2) {
 
 // Everything else that goes wrong: exit code 1
 
-void expect_failure(const Folder& folder, const std::string& arguments, const std::string& says) {
-  const Ended ended = vaspace(folder, arguments);
+void expect_failure(const std::string& arguments, const std::string& says) {
+  const Ended ended = run_vaspace(arguments);
   EXPECT_EQ(ended.exit_code, 1) << arguments;
   expect_one_line(ended.err);
   EXPECT_THAT(ended.err, HasSubstr(says)) << arguments;
@@ -99,24 +82,23 @@ void expect_failure(const Folder& folder, const std::string& arguments, const st
 
 TEST(Command, BadTracesAreOneLineWithTheLineNumber) {
   const Folder folder;
-  expect_failure(folder, "replay " + folder.path("none.csv"), "none.csv: cannot open it: No such file");
-  expect_failure(folder, "replay " + folder.path(""), "Is a directory");
-  expect_failure(folder, "replay " + folder.write("e.csv", ""), "e.csv:1: the file is empty");
-  expect_failure(folder, "replay " + folder.write("b.csv", test::kHeaderLine + "1,0,free,1,8,8,buffer,1,\n"),
+  expect_failure("replay " + folder.path("none.csv"), "none.csv: cannot open it: No such file");
+  expect_failure("replay " + folder.path(""), "Is a directory");
+  expect_failure("replay " + folder.write("e.csv", ""), "e.csv:1: the file is empty");
+  expect_failure("replay " + folder.write("b.csv", test::kHeaderLine + "1,0,free,1,8,8,buffer,1,\n"),
                  "b.csv:2: free of id 1, which is not live");
   const std::string packed = test::gzipped(test::kHeaderLine + test::busy_rows(2000, 3));
-  expect_failure(folder, "replay " + folder.write("c.csv.gz", packed.substr(0, packed.size() - 3)),
-                 "ends early");
+  expect_failure("replay " + folder.write("c.csv.gz", packed.substr(0, packed.size() - 3)), "ends early");
   std::string damaged = packed;
   damaged[damaged.size() - 6] = static_cast<char>(damaged[damaged.size() - 6] ^ 1);
-  expect_failure(folder, "replay " + folder.write("d.csv.gz", damaged), "gzip damage");
+  expect_failure("replay " + folder.write("d.csv.gz", damaged), "gzip damage");
 }
 
 TEST(Command, ABadTraceAmongGoodOnesStopsBeforeTheFirstRun) {
   const Folder folder;
   const std::string bad = folder.write("bad.csv", "nonsense\n");
   const Ended ended =
-      vaspace(folder, "replay " + small_trace(folder) + " " + bad + " --json " + folder.path("o.json"));
+      run_vaspace("replay " + small_trace(folder) + " " + bad + " --json " + folder.path("o.json"));
   EXPECT_EQ(ended.exit_code, 1);
   expect_one_line(ended.err);
   EXPECT_EQ(ended.out, "");
@@ -128,22 +110,19 @@ TEST(Command, WhatIsNotBuiltInSaysSo) {
   const std::string trace = small_trace(folder);
   // Not built in, or no driver: the same words end both.
   ASSERT_EQ(setenv("VASPACE_CUDA_DRIVER", "libno_such_driver.so.1", 1), 0);
-  expect_failure(folder, "replay " + trace + " --backend cuda", "the cuda backend");
+  expect_failure("replay " + trace + " --backend cuda", "the cuda backend");
   ASSERT_EQ(unsetenv("VASPACE_CUDA_DRIVER"), 0);
-  expect_failure(folder, "replay " + trace + " --sub-buffers", "heap layer");
-  expect_failure(folder, "replay " + trace + " --device nosuch", "no device \"nosuch\"");
+  expect_failure("replay " + trace + " --sub-buffers", "heap layer");
+  expect_failure("replay " + trace + " --device nosuch", "no device \"nosuch\"");
 }
 
 TEST(Command, WhatCannotBeWrittenIsAFailure) {
   const Folder folder;
-  expect_failure(folder, "info --json /nowhere/at/all.json", "cannot write it");
-  expect_failure(folder, "replay " + small_trace(folder) + " --backend address --json /dev/full",
-                 "cannot write it");
-  const std::string err = folder.path("err");
-  const int status =
-      std::system((std::string(kEnvironment) + VASPACE_COMMAND + " info >/dev/full 2>" + err).c_str());
-  EXPECT_EQ(WEXITSTATUS(status), 1);
-  expect_one_line(contents_of(err));
+  expect_failure("info --json /nowhere/at/all.json", "cannot write it");
+  expect_failure("replay " + small_trace(folder) + " --backend address --json /dev/full", "cannot write it");
+  const Ended ended = run_vaspace("info >/dev/full");
+  EXPECT_EQ(ended.exit_code, 1);
+  expect_one_line(ended.err);
 }
 
 TEST(Command, RefusedAllocationsAreCountedAndExitWith1) {
@@ -155,7 +134,7 @@ TEST(Command, RefusedAllocationsAreCountedAndExitWith1) {
   const std::string json = folder.path("o.json");
   for (const char* backend : {"cpu", "address"}) {
     expect_failure(
-        folder, "replay " + trace + " --device-size 512K --verify --backend " + backend + " --json " + json,
+        "replay " + trace + " --device-size 512K --verify --backend " + backend + " --json " + json,
         "2 allocations failed, 0 verify errors");
     const Json runs = runs_of(json);
     ASSERT_EQ(runs.size(), 2U);
@@ -245,8 +224,8 @@ TEST_P(ReplayCommand, WritesEveryFieldOfItsSchema) {
   const Folder folder;
   const std::string json = folder.path("o.json"), trace = bundled("stk_lighthouse.res.csv.gz");
   const std::string other = small_trace(folder);
-  const Ended ended = vaspace(folder, "replay " + trace + " " + other + " --verify --backend " +
-                                          GetParam().backend + " " + GetParam().options + " --json " + json);
+  const Ended ended = run_vaspace("replay " + trace + " " + other + " --verify --backend " +
+                                  GetParam().backend + " " + GetParam().options + " --json " + json);
   ASSERT_EQ(ended.exit_code, 0) << ended.err;
   EXPECT_EQ(ended.err, "") << "quiet in a pipe";
   const Json report = json_of(json);
@@ -272,15 +251,14 @@ TEST_P(ReplayCommand, WritesEveryFieldOfItsSchema) {
 TEST(Command, TheTraceDecidesThePeakAndTheDeviceSize) {
   const Folder folder;
   const std::string json = folder.path("o.json");
-  ASSERT_EQ(vaspace(folder, "replay " + bundled("stk_lighthouse.res.csv.gz") + " --json " + json).exit_code,
-            0);
+  ASSERT_EQ(run_vaspace("replay " + bundled("stk_lighthouse.res.csv.gz") + " --json " + json).exit_code, 0);
   for (const Json& run : runs_of(json)) {
     const std::uint64_t peak = run["peak_live_bytes"];
     EXPECT_EQ(run["device_bytes"], (2 * peak + 65535) / 65536 * 65536);
     EXPECT_EQ(run["page_bytes"], 65536);
     EXPECT_EQ(run["threads"], 1);
   }
-  ASSERT_EQ(vaspace(folder, "replay " + small_trace(folder) + " --json " + json).exit_code, 0);
+  ASSERT_EQ(run_vaspace("replay " + small_trace(folder) + " --json " + json).exit_code, 0);
   EXPECT_EQ(runs_of(json)[0]["device_bytes"], 64 << 20) << "at least 64 MiB";
 }
 
@@ -290,7 +268,7 @@ TEST(Command, TheSameReplayGivesTheSamePlacement) {
   std::vector<Json> figures;
   for (int i = 0; i < 2; ++i) {
     const std::string json = folder.path("o.json");
-    ASSERT_EQ(vaspace(folder, "replay " + small_trace(folder) + " --json " + json).exit_code, 0);
+    ASSERT_EQ(run_vaspace("replay " + small_trace(folder) + " --json " + json).exit_code, 0);
     Json report = json_of(json);
     for (Json& run : report["runs"]) {
       for (const char* times : {"allocate_ns", "free_ns", "collect_ns"})
@@ -304,7 +282,7 @@ TEST(Command, TheSameReplayGivesTheSamePlacement) {
 TEST(Command, OneAllocatorAlone) {
   const Folder folder;
   const std::string json = folder.path("o.json");
-  const Ended ended = vaspace(folder, "replay " + small_trace(folder) + " --allocator arena --json " + json);
+  const Ended ended = run_vaspace("replay " + small_trace(folder) + " --allocator arena --json " + json);
   ASSERT_EQ(ended.exit_code, 0) << ended.err;
   ASSERT_EQ(runs_of(json).size(), 1U);
   EXPECT_EQ(runs_of(json)[0]["allocator"], "arena");
@@ -313,19 +291,19 @@ TEST(Command, OneAllocatorAlone) {
 
 TEST(Command, ReadsATraceFromAPipe) {
   const Folder folder;
-  const Ended ended = vaspace(folder, "replay /dev/stdin --backend address < " + small_trace(folder));
+  const Ended ended = run_vaspace("replay /dev/stdin --backend address < " + small_trace(folder));
   EXPECT_EQ(ended.exit_code, 0) << ended.err;
 }
 
 TEST(Command, EveryBundledTraceReplaysClean) {
   const Folder folder;
-  const Ended ended = vaspace(folder, "replay " + bundled("*.csv.gz") + " --verify --backend address");
+  const Ended ended = run_vaspace("replay " + bundled("*.csv.gz") + " --verify --backend address");
   EXPECT_EQ(ended.exit_code, 0) << ended.err;
 }
 
 TEST(Command, TheOutputIsAscii) {
   const Folder folder;
-  const Ended ended = vaspace(folder, "replay " + small_trace(folder));
+  const Ended ended = run_vaspace("replay " + small_trace(folder));
   EXPECT_TRUE(std::all_of(ended.out.begin(), ended.out.end(),
                           [](char c) { return c == '\n' || (c >= ' ' && c <= '~'); }));
   EXPECT_THAT(ended.out, HasSubstr("committed / live"));
@@ -335,7 +313,7 @@ TEST(Command, TheOutputIsAscii) {
 TEST(Command, InfoListsEveryBackend) {
   const Folder folder;
   const std::string json = folder.path("i.json");
-  const Ended ended = vaspace(folder, "info --json " + json);
+  const Ended ended = run_vaspace("info --json " + json);
   ASSERT_EQ(ended.exit_code, 0) << ended.err;
   const Json info = json_of(json);
   EXPECT_EQ(info["schema"], "vaspace.info/1");
@@ -368,7 +346,7 @@ TEST(Command, InfoListsEveryBackend) {
 TEST(Command, HelpAndVersionSucceed) {
   const Folder folder;
   for (const char* arguments : {"--help", "--version", "replay --help", "info --help"}) {
-    const Ended ended = vaspace(folder, arguments);
+    const Ended ended = run_vaspace(arguments);
     EXPECT_EQ(ended.exit_code, 0) << arguments;
     EXPECT_EQ(ended.err, "");
     EXPECT_NE(ended.out, "");
@@ -376,7 +354,7 @@ TEST(Command, HelpAndVersionSucceed) {
   for (const char* option :
        {"--allocator", "--backend", "--device", "--device-size", "--page-size", "--sub-buffers", "--threads",
         "--verify", "--align-buffers", "--align-images", "--json"})
-    EXPECT_THAT(vaspace(folder, "replay --help").out, HasSubstr(option));
+    EXPECT_THAT(run_vaspace("replay --help").out, HasSubstr(option));
 }
 
 }  // namespace
