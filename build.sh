@@ -107,12 +107,13 @@ test_release() {
   run_tests "release" build
 }
 
-# All of it, by the other compiler, with its warnings as errors.
+# All of it, by the other compiler, with its warnings as errors, and the fuzzers.
 asan_folders=(base range device va arena heap trace vulkan cuda simulators)
 test_asan() {
   local folder
   export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp:print_suppressions=0"
-  stage "clang, address and undefined: configure" cmake --preset asan -DVASPACE_INSTALL=OFF || return 0
+  stage "clang, address and undefined: configure" cmake --preset asan -DVASPACE_INSTALL=OFF \
+    -DVASPACE_BUILD_FUZZERS=ON || return 0
   stage "clang, address and undefined: build, warnings are errors" build_folder build-asan || return 0
   passed=$((passed + 1))
   for folder in "${asan_folders[@]}"; do
@@ -134,19 +135,17 @@ test_tsan() {
 fuzz_seconds=30
 test_fuzz() {
   local fuzzers fuzzer name corpus
-  stage "fuzz: configure" cmake --preset fuzz -DVASPACE_INSTALL=OFF || return 0
-  stage "fuzz: build" build_folder build-fuzz --target tests/fuzz/all || return 0
-  fuzzers=(build-fuzz/bin/vaspace_fuzz_*)
+  fuzzers=(build-asan/bin/vaspace_fuzz_*)
   if [ ! -x "${fuzzers[0]}" ]; then
     fail_stage "fuzz: no fuzzer was built"
     return
   fi
   for fuzzer in "${fuzzers[@]}"; do
     name=$(basename "$fuzzer")
-    corpus=build-fuzz/corpus/$name
+    corpus=build-asan/corpus/$name
     mkdir -p "$corpus"
     stage "$name" "$fuzzer" -max_total_time=$((fuzz_seconds / ${#fuzzers[@]})) -verbosity=0 \
-      -print_final_stats=1 -artifact_prefix="build-fuzz/$name-" "$corpus" || continue
+      -print_final_stats=1 -artifact_prefix="build-asan/$name-" "$corpus" || continue
     passed=$((passed + 1))
   done
 }
@@ -155,8 +154,8 @@ run_all_tests() {
   if stage "packages" install_missing "${build_packages[@]}" "${test_packages[@]}"; then
     test_release
     test_asan
-    test_tsan
     test_fuzz
+    test_tsan
   fi
   local failure
   if [ "${#failures[@]}" -ne 0 ]; then
