@@ -18,26 +18,26 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::uint32_t kOtherThreads = 255;
 
-// Threads by the order in which they are first heard.
-class Threads {
- public:
-  [[nodiscard]] std::uint32_t number_of(std::thread::id thread) noexcept {
-    for (std::uint32_t i = 0; i < count_; ++i) {
-      if (known_[i] == thread) return i;
-    }
-    if (count_ == kOtherThreads) return kOtherThreads;
-    known_[count_] = thread;
-    return count_++;
-  }
-
- private:
-  std::array<std::thread::id, kOtherThreads> known_{};
-  std::uint32_t count_ = 0;
-};
-
 }  // namespace
 
 struct Recorder::State {
+  // Threads by the order in which they are first heard.
+  class Threads {
+   public:
+    [[nodiscard]] std::uint32_t number_of(std::thread::id thread) noexcept {
+      for (std::uint32_t i = 0; i < count_; ++i) {
+        if (known_[i] == thread) return i;
+      }
+      if (count_ == kOtherThreads) return kOtherThreads;
+      known_[count_] = thread;
+      return count_++;
+    }
+
+   private:
+    std::array<std::thread::id, kOtherThreads> known_{};
+    std::uint32_t count_ = 0;
+  };
+
   explicit State(Writer to) noexcept : writer(std::move(to)) {}
 
   static void hear(void* user, const Event& event) noexcept;
