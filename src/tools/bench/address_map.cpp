@@ -147,13 +147,15 @@ void measure_with(std::uint32_t count, const Amount& amount, std::vector<TimingR
       time_step(maps, kSteps[i], order, steps[i]);
   }
   for (std::size_t i = 0; i < kStepCount; ++i) {
-    TimingRow row{.key = {.workload = "map", .mode = kSteps[i].mode, .live = count},
-                  .unit = kSteps[i].unit,
-                  .subject = kSteps[i].subject,
-                  .policy = "single",
-                  .ns = timing_of(steps[i].rounds),
-                  .to_limit = {},
-                  .refused = wrong(maps, steps)};
+    TimingRow row;
+    row.key.workload = "map";
+    row.key.mode = kSteps[i].mode;
+    row.key.live = count;
+    row.unit = kSteps[i].unit;
+    row.subject = kSteps[i].subject;
+    row.policy = "single";
+    row.ns = timing_of(steps[i].rounds);
+    row.refused = wrong(maps, steps);
     if (row.unit == Unit::find) row.to_limit = ratio_of(steps[i].rounds, steps[0].rounds);
     rows.push_back(std::move(row));
   }
