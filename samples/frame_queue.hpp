@@ -21,7 +21,7 @@ struct FrameQueue {
   FrameQueue(const FrameQueue&) = delete;
   FrameQueue& operator=(const FrameQueue&) = delete;
   ~FrameQueue() {
-    if (!pending.empty()) wait_for(pending.back().frame);
+    wait_for_all();
     while (!pending.empty())
       free_oldest();
     vkDestroySemaphore(vulkan.device, timeline, nullptr);
@@ -68,6 +68,9 @@ struct FrameQueue {
     info.pValues = &frame;
     check(vkWaitSemaphores(vulkan.device, &info, ~std::uint64_t{0}), "vkWaitSemaphores");
   }
+  void wait_for_all() const {
+    if (!pending.empty()) wait_for(pending.back().frame);
+  }
 
  private:
   struct Pending {
@@ -82,30 +85,3 @@ struct FrameQueue {
   HeadlessVulkan& vulkan;
   std::deque<Pending> pending;
 };
-
-// Everything that was written before is seen by everything after.
-inline void barrier(VkCommandBuffer commands) {
-  VkMemoryBarrier all{};
-  all.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER;
-  all.srcAccessMask = VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT;
-  all.dstAccessMask = VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT | VK_ACCESS_HOST_READ_BIT;
-  vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_TRANSFER_BIT,
-                       VK_PIPELINE_STAGE_TRANSFER_BIT | VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &all, 0, nullptr, 0,
-                       nullptr);
-}
-
-// From one layout into another; all copies before are done, all after see it.
-inline void transition(VkCommandBuffer commands, VkImage image, VkImageLayout from, VkImageLayout to) {
-  VkImageMemoryBarrier change{};
-  change.sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER;
-  const bool read = to == VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL;
-  change.srcAccessMask = from == VK_IMAGE_LAYOUT_UNDEFINED ? 0 : VK_ACCESS_TRANSFER_WRITE_BIT;
-  change.dstAccessMask = read ? VK_ACCESS_TRANSFER_READ_BIT : VK_ACCESS_TRANSFER_WRITE_BIT;
-  change.oldLayout = from;
-  change.newLayout = to;
-  change.srcQueueFamilyIndex = change.dstQueueFamilyIndex = VK_QUEUE_FAMILY_IGNORED;
-  change.image = image;
-  change.subresourceRange = {VK_IMAGE_ASPECT_COLOR_BIT, 0, 1, 0, 1};
-  vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_TRANSFER_BIT, 0, 0,
-                       nullptr, 0, nullptr, 1, &change);
-}

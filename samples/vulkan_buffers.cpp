@@ -8,21 +8,13 @@
 #include "vaspace/frontends/vulkan.hpp"
 
 #include "frame_queue.hpp"
+#include "vulkan_must.hpp"
 
 namespace {
 
 using namespace vaspace::literals;
 using vaspace::vulkan::Buffer;
 using vaspace::vulkan::Heap;
-
-template <class T>
-T must(vaspace::Result<T> result, const char* what) {
-  if (!result) throw std::runtime_error(std::string(what) + ": " + to_string(result.error().code));
-  return std::move(*result);
-}
-void must(const vaspace::Result<void>& result, const char* what) {
-  if (!result) throw std::runtime_error(std::string(what) + ": " + to_string(result.error().code));
-}
 
 int run() {
   int messages = 0;

@@ -22,6 +22,7 @@ AllocatorCore<Policy>::AllocatorCore(Backend& backend, const CoreConfig& config,
                 .traits = config.common.traits,
                 .unit = unit,
                 .device_size = device_size,
+                .first_block = config.common.first_block,
                 .host = config.common.host},
                config.common.observer) {}
 

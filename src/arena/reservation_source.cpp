@@ -16,8 +16,10 @@ Result<void> ReservationSource::create() noexcept {
   const Bytes eighth = std::clamp(Bytes{config_.device_size.value / 8}, kCut, 256_MiB);
   const Bytes most = std::min(eighth, backend_.profile().capabilities.max_reservation_size);
   largest_block_ = Bytes{std::bit_floor(most.value)};
-  if (largest_block_ < kCut) return fail(ErrorCode::invalid_configuration);
-  next_block_ = std::min(kFirstBlock, largest_block_);
+  const Bytes first = grows_slowly() ? config_.first_block : kFirstBlock;
+  if (largest_block_ < kCut || first < kCut || !std::has_single_bit(first.value))
+    return fail(ErrorCode::invalid_configuration);
+  next_block_ = std::min(first, largest_block_);
   auto blocks = Spans::create(
       {.granule = Alignment{kCut}, .largest_span = largest_block_, .records = false, .host = config_.host});
   if (!blocks) return fail(blocks.error());
@@ -84,12 +86,18 @@ bool ReservationSource::can_cut(Bytes size, Alignment alignment) const noexcept 
   return size <= Bytes{largest_block_.value / 2} && blocks_->can_allocate({size, alignment});
 }
 
+Bytes ReservationSource::next_block(Bytes need) const noexcept {
+  if (!grows_slowly()) return std::max(next_block_, Bytes{std::bit_ceil(need.value)});
+  const Bytes half{std::bit_floor(held().value / 2)};
+  return std::max(align_up(need, Alignment{kCut}), std::min(std::max(next_block_, half), largest_block_));
+}
+
 // A block that holds `size`; smaller than the next one would be where the device has no more.
 Result<void> ReservationSource::add_block(Bytes size) noexcept {
-  Bytes want = std::max(next_block_, Bytes{std::bit_ceil(size.value)});
+  Bytes want = next_block(size);
   Result<Lease> block = reserve(want, Alignment{largest_block_});
   while (!block && want > size) {
-    want = std::max(size, Bytes{want.value / 2});
+    want = std::max(size, align_up(Bytes{want.value / 2}, Alignment{kCut}));
     block = reserve(want, Alignment{largest_block_});
   }
   if (!block) return fail(block.error());
@@ -106,7 +114,7 @@ Result<void> ReservationSource::enter_block(const Reservation& block) noexcept {
   if (*window == block_list_.size()) block_list_.push_back_reserved(Block{});
   block_list_[*window] = {block, Bytes{}};
   empty_blocks_ += block.size;
-  next_block_ = std::min(largest_block_, next_block_ * 2);
+  if (!grows_slowly()) next_block_ = std::min(largest_block_, next_block_ * 2);
   return {};
 }
 

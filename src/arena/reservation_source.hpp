@@ -2,7 +2,8 @@
 //
 // Where reserving costs nothing, each is one of the backend's. Where it commits (plain Vulkan), they are cut
 // out of shared memory blocks, which start at 4 MiB and double up to an eighth of the heap, at most 256 MiB;
-// what is above half of the largest block gets a memory object of its exact size.
+// what is above half of the largest block gets a memory object of its exact size. With a first block of the
+// caller's they follow what is held: the next is half of that, and what is cut out of one at most an eighth.
 //
 // Always true: leases never overlap; put() never fails: a reservation that the driver does not take back is
 // kept, counted in held() and offered again by trim() (R7). Thread-safe. Who needs a new block
@@ -30,6 +31,7 @@ struct SourceConfig {
   MemoryTraits traits{};
   Bytes unit{};         // sizes are multiples of this power of two, at least 64 KiB
   Bytes device_size{};  // of the heap
+  Bytes first_block{};  // 0: kFirstBlock, and blocks double
   HostAllocator host{};
 };
 
@@ -50,6 +52,8 @@ class ReservationSource {
   [[nodiscard]] bool cuts() const noexcept { return blocks_.has_value(); }
   // Where it cuts: above half of this a lease has a memory object of its own.
   [[nodiscard]] Bytes largest_block() const noexcept { return largest_block_; }
+  // Blocks grow with what is held, and so do the reservations that are cut out of them.
+  [[nodiscard]] bool grows_slowly() const noexcept { return config_.first_block != Bytes{}; }
   [[nodiscard]] Bytes unit() const noexcept { return config_.unit; }
 
   // Errors: too_large (above the backend's largest reservation), or as Backend::reserve.
@@ -67,6 +71,7 @@ class ReservationSource {
  private:
   [[nodiscard]] Result<Lease> reserve(Bytes size, Alignment alignment) noexcept;
   [[nodiscard]] Result<Lease> cut(Bytes size, Alignment alignment) noexcept;
+  [[nodiscard]] Bytes next_block(Bytes need) const noexcept;
   [[nodiscard]] Result<void> add_block(Bytes size) noexcept;
   [[nodiscard]] Result<void> enter_block(const Reservation& block) noexcept;
   void release(const Reservation& reservation) noexcept;

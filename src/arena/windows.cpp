@@ -26,6 +26,11 @@ void Windows<Policy>::tell(EventKind kind, std::uint32_t k, const Reservation& r
 template <class Policy>
 Bytes Windows<Policy>::size_of_next(const ArenaOf& arena, Bytes need) const noexcept {
   if (!source_.cuts()) return std::max(arena.shape.reservation, need);
+  if (source_.grows_slowly()) {
+    const Bytes most{
+        std::bit_floor(std::max(ReservationSource::kCut, Bytes{source_.held().value / 8}).value)};
+    return std::max(std::min(arena.shape.reservation, most), need);
+  }
   const Bytes most = std::max(ReservationSource::kCut, Bytes{source_.largest_block().value / 4});
   const Bytes rounded = std::min(Bytes{std::bit_ceil(need.value)}, arena.shape.reservation);
   return std::max({std::min({arena.next_cut, arena.shape.reservation, most}), rounded, need});

@@ -56,6 +56,10 @@ Result<Budget> CountingBackend::budget(std::uint32_t heap) noexcept {
   return counted(Counter::budget, next().budget(heap));
 }
 
+Result<Budget> CountingBackend::read_budget(std::uint32_t heap) noexcept {
+  return counted(Counter::budget, next().read_budget(heap));
+}
+
 Result<Bytes> CountingBackend::measured_physical() noexcept {
   return counted(Counter::measured_physical, next().measured_physical());
 }
@@ -144,6 +148,14 @@ Result<Reservation> CountingBackend::import_reservation(const ReservationRequest
                                                         ExternalHandle handle) noexcept {
   Result<Reservation> answer =
       counted(Counter::import_reservation, next().import_reservation(request, handle));
+  if (answer) tell(EventKind::reserve, answer->address, answer->size);
+  return answer;
+}
+
+Result<Reservation> CountingBackend::import_host_pointer(void* pointer,
+                                                         const ReservationRequest& request) noexcept {
+  Result<Reservation> answer =
+      counted(Counter::import_reservation, next().import_host_pointer(pointer, request));
   if (answer) tell(EventKind::reserve, answer->address, answer->size);
   return answer;
 }

@@ -59,19 +59,23 @@ bool DeviceGate::due(std::uint32_t heap) const noexcept {
   return accounts_[heap].changes >= kReadingLife;
 }
 
-// A driver that cannot say is taken for one whose heap is all ours.
+// A driver that cannot say is taken for one whose heap is all ours. Of what is on its way while it is asked
+// nobody knows whether its answer has it: it is taken for what it has not, and so counted beside it.
 void DeviceGate::read(std::uint32_t heap) noexcept {
   Bytes before{};
+  Bytes left{};
   {
     const std::lock_guard lock(mutex_);
-    before = accounts_[heap].committed;
+    before = accounts_[heap].committed - accounts_[heap].moving;
+    left = accounts_[heap].left;
   }
-  const Result<Budget> budget = backend_.budget(heap);
+  const Result<Budget> budget = backend_.read_budget(heap);
   const std::lock_guard lock(mutex_);
   Account& account = accounts_[heap];
+  const Bytes gone = std::min(before, account.left - left);
   account.budget = budget ? budget->budget : Bytes{};
-  account.usage = budget ? std::min(budget->usage, profile().heaps[heap].size) : before;
-  account.committed_at_reading = before;
+  account.usage = budget ? std::min(budget->usage, profile().heaps[heap].size) : before - gone;
+  account.committed_at_reading = before - gone;
   account.changes = 0;
 }
 
@@ -91,6 +95,7 @@ Result<void> DeviceGate::enter(const Toll& toll, BudgetPolicy policy) noexcept {
       if (hard && soft) {
         if (toll.object) ++figures_.objects;
         if (toll.counts) account.committed += toll.size;
+        if (toll.counts) account.moving += toll.size;
         ++account.changes;
         return {};
       }
@@ -103,11 +108,25 @@ Result<void> DeviceGate::enter(const Toll& toll, BudgetPolicy policy) noexcept {
   }
 }
 
+void DeviceGate::settle(const Toll& toll) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (toll.counts) accounts_[toll.heap].moving -= toll.size;
+}
+
+void DeviceGate::begin_leave(const Toll& toll) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (toll.counts) accounts_[toll.heap].moving += toll.size;
+}
+
 void DeviceGate::leave(const Toll& toll) noexcept {
   const std::lock_guard lock(mutex_);
+  Account& account = accounts_[toll.heap];
   if (toll.object) --figures_.objects;
-  if (toll.counts) accounts_[toll.heap].committed -= toll.size;
-  ++accounts_[toll.heap].changes;
+  ++account.changes;
+  if (!toll.counts) return;
+  account.committed -= toll.size;
+  account.moving -= toll.size;
+  account.left += toll.size;
 }
 
 template <class Take>
@@ -126,8 +145,7 @@ Result<Block*> DeviceGate::take(TakeRequest request, Take&& take) noexcept {
   if (!reservation) {
     blocks_.vacate(**block);
     leave(toll);
-    const std::lock_guard lock(mutex_);
-    accounts_[toll.heap].changes = kReadingLife;  // the driver knows of something that we do not
+    doubt(toll.heap);
     return fail(reservation.error());
   }
   const Result<NativeRange> native = backend_.locate(reservation->address);
@@ -139,6 +157,7 @@ Result<Block*> DeviceGate::take(TakeRequest request, Take&& take) noexcept {
     fresh.counts = toll.counts;
     fresh.exclusive = request.exclusive;
   });
+  settle(toll);
   const std::lock_guard lock(mutex_);
   ++figures_.reserves;
   return block;
@@ -157,6 +176,12 @@ Result<Block*> DeviceGate::import(const TakeRequest& request, ExternalHandle han
   return take(request, [&](const ReservationRequest& r) { return backend_.import_reservation(r, handle); });
 }
 
+Result<Block*> DeviceGate::import(const TakeRequest& request, void* pointer) noexcept {
+  TakeRequest checked = request;
+  if (Result<void> possible = check(checked); !possible) return fail(possible.error());
+  return take(request, [&](const ReservationRequest& r) { return backend_.import_host_pointer(pointer, r); });
+}
+
 bool DeviceGate::try_release(Block& block) noexcept {
   {
     const std::lock_guard lock(block.map_mutex);
@@ -168,8 +193,13 @@ bool DeviceGate::try_release(Block& block) noexcept {
     block.maps = 0;
   }
   // A mapping that the driver did not take back keeps the block from being released.
-  if (block.pointer != nullptr || !backend_.release(block.reservation)) return false;
+  if (block.pointer != nullptr) return false;
   const Toll toll = toll_of(block.memory_type, block.reservation.size, true);
+  begin_leave(toll);
+  if (!backend_.release(block.reservation)) {
+    stay(toll);
+    return false;
+  }
   blocks_.vacate(block);
   leave(toll);
   const std::lock_guard lock(mutex_);
@@ -209,8 +239,44 @@ Result<void> DeviceGate::enter_pages(std::uint32_t memory_type, Bytes size, Budg
   return enter(toll_of(memory_type, size, false), policy);
 }
 
-void DeviceGate::leave_pages(std::uint32_t memory_type, Bytes size) noexcept {
-  leave(toll_of(memory_type, size, false));
+void DeviceGate::page_step(std::uint32_t memory_type, Bytes size, GuestStep step_done) noexcept {
+  step(toll_of(memory_type, size, false), step_done);
+}
+
+Result<void> DeviceGate::enter_guest(std::uint32_t memory_type, Bytes size, BudgetPolicy policy) noexcept {
+  return enter(toll_of(memory_type, size, true), policy);
+}
+
+void DeviceGate::guest_step(std::uint32_t memory_type, Bytes size, GuestStep step_done) noexcept {
+  step(toll_of(memory_type, size, true), step_done);
+  const std::lock_guard lock(mutex_);
+  if (step_done == GuestStep::taken) {
+    ++figures_.guests;
+    figures_.guest_bytes[memory_type] += size;
+  }
+  if (step_done == GuestStep::left) {
+    --figures_.guests;
+    figures_.guest_bytes[memory_type] -= size;
+  }
+}
+
+void DeviceGate::step(const Toll& toll, GuestStep step_done) noexcept {
+  switch (step_done) {
+    case GuestStep::taken:
+      return settle(toll);
+    case GuestStep::refused:
+      leave(toll);
+      return doubt(toll.heap);
+    case GuestStep::leaving:
+      return begin_leave(toll);
+    case GuestStep::left:
+      return leave(toll);
+  }
+}
+
+void DeviceGate::doubt(std::uint32_t heap) noexcept {
+  const std::lock_guard lock(mutex_);
+  accounts_[heap].changes = kReadingLife;
 }
 
 // The block's lock is held across the driver's call: Vulkan wants map and unmap of one object ordered, and
@@ -310,6 +376,11 @@ const char* DeviceGate::validate() const noexcept {
     if (block.counts) held[profile().memory_types[block.memory_type].heap] += block.reservation.size;
   });
   const std::lock_guard lock(mutex_);
+  for (std::uint32_t type = 0; type < profile().memory_type_count; ++type) {
+    if (!profile().memory_types[type].lazily_allocated)
+      held[profile().memory_types[type].heap] += figures_.guest_bytes[type];
+  }
+  objects += figures_.guests;
   if (objects != figures_.objects || objects > max_objects_) return "memory objects are miscounted (V4)";
   if (profile().capabilities.bind) return nullptr;
   for (std::uint32_t heap = 0; heap < profile().heap_count; ++heap) {

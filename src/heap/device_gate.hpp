@@ -6,9 +6,12 @@
 //  - What is held from a heap never passes its configured limit; a request within budget never passes the
 //    budget, which is never above the heap, whatever the driver says (V16). Memory is counted before the
 //    driver is asked, so that two threads cannot both take the last of it.
-//  - Backend::budget is asked when it is first needed, after kReadingLife changes, and once more before a
-//    request is refused because of it; between, its answer is corrected by what is taken and given back here.
-//    A backend may keep a reading too, and answer with one that is older.
+//  - The driver is asked for the budget (Backend::read_budget, which keeps nothing) when it is first needed,
+//    after kReadingLife changes, and once more before a request is refused because of it; between, its answer
+//    is corrected by what is taken and given back here. What is on its way while it is asked is counted
+//    twice rather than not at all.
+//  - Guests are memory that others take from the same device through this gate: in all of the above they are
+//    what the heap's own memory is.
 //  - LAZILY_ALLOCATED memory does not count (V14).
 //  - A release that the driver refuses is kept, counted and offered again (R7).
 //
@@ -38,6 +41,8 @@ struct GateFigures {
   std::uint64_t releases = 0;
   std::uint64_t refused_by_driver = 0;
   std::uint64_t refused_by_budget = 0;
+  std::uint64_t guests = 0;
+  std::array<Bytes, kMaxMemoryTypes> guest_bytes{};
 };
 
 class DeviceGate {
@@ -57,13 +62,18 @@ class DeviceGate {
   // Errors: too_large, out_of_address_space (V4), out_of_device_memory, out_of_host_memory, the driver's.
   [[nodiscard]] Result<Block*> reserve(const TakeRequest& request) noexcept;
   [[nodiscard]] Result<Block*> import(const TakeRequest& request, ExternalHandle handle) noexcept;
+  [[nodiscard]] Result<Block*> import(const TakeRequest& request, void* pointer) noexcept;
   void release(Block& block) noexcept;
   // Without the driver: release_leaving does it, and offers again what the driver refused.
   void release_later(Block& block) noexcept;
   void release_leaving() noexcept;
-  // The same accounts for pages, which somebody else takes from the device.
+  // The same accounts for pages and for guests, which somebody else takes from the device: entered -> taken
+  // -> leaving -> left, or entered -> refused. A guest is a memory object. Errors: out_of_address_space (V4),
+  // out_of_device_memory.
   [[nodiscard]] Result<void> enter_pages(std::uint32_t memory_type, Bytes size, BudgetPolicy policy) noexcept;
-  void leave_pages(std::uint32_t memory_type, Bytes size) noexcept;
+  void page_step(std::uint32_t memory_type, Bytes size, GuestStep step) noexcept;
+  [[nodiscard]] Result<void> enter_guest(std::uint32_t memory_type, Bytes size, BudgetPolicy policy) noexcept;
+  void guest_step(std::uint32_t memory_type, Bytes size, GuestStep step) noexcept;
 
   // Mapped until the block is released; the pointer to its begin. Errors: not_supported (V11), the driver's.
   [[nodiscard]] Result<std::byte*> map_for_good(Block& block) noexcept;
@@ -96,6 +106,8 @@ class DeviceGate {
     Bytes usage{};      // at the reading
     Bytes committed{};  // by this heap
     Bytes committed_at_reading{};
+    Bytes moving{};                        // of committed: the driver has not answered yet
+    Bytes left{};                          // ever
     std::uint32_t changes = kReadingLife;  // since the reading
   };
   // What is to be entered into the books.
@@ -109,7 +121,16 @@ class DeviceGate {
   [[nodiscard]] Result<void> check(TakeRequest& request) const noexcept;
   [[nodiscard]] Toll toll_of(std::uint32_t memory_type, Bytes size, bool object) const noexcept;
   [[nodiscard]] Result<void> enter(const Toll& toll, BudgetPolicy policy) noexcept;
+  // The driver has given it.
+  void settle(const Toll& toll) noexcept;
+  // The driver is about to take it back; it has, or has refused to.
+  void begin_leave(const Toll& toll) noexcept;
+  void stay(const Toll& toll) noexcept { settle(toll); }
+  // After begin_leave, or where the driver never gave it.
   void leave(const Toll& toll) noexcept;
+  void step(const Toll& toll, GuestStep step) noexcept;
+  // The driver has refused what was entered: it knows of something that we do not.
+  void doubt(std::uint32_t heap) noexcept;
   template <class Take>
   [[nodiscard]] Result<Block*> take(TakeRequest request, Take&& take) noexcept;
   [[nodiscard]] bool due(std::uint32_t heap) const noexcept;

@@ -30,6 +30,11 @@ Result<HeapAllocation> BasicHeap<Policy>::allocate(const HeapRequest& request) n
   return core_->allocate(request);
 }
 template <class Policy>
+Result<HeapAllocation> BasicHeap<Policy>::allocate(const MemoryRequirements& needs,
+                                                   const HeapRequest& request) noexcept {
+  return core_->allocate(needs, request);
+}
+template <class Policy>
 Result<void> BasicHeap<Policy>::allocate(std::span<const HeapRequest> requests,
                                          std::span<HeapAllocation> out) noexcept {
   return core_->allocate(requests, out);
@@ -134,6 +139,23 @@ template <class Policy>
 Result<HeapAllocation> BasicHeap<Policy>::import_memory(const ImportRequest& request,
                                                         ExternalHandle handle) noexcept {
   return core_->state().import(request, handle);
+}
+
+template <class Policy>
+Result<HeapAllocation> BasicHeap<Policy>::import_host_pointer(const HostPointerRequest& request) noexcept {
+  return core_->state().import(request);
+}
+
+template <class Policy>
+Result<void> BasicHeap<Policy>::enter_guest(std::uint32_t memory_type, Bytes size,
+                                            BudgetPolicy policy) noexcept {
+  DeviceGate& gate = core_->state().gate();
+  if (memory_type >= gate.profile().memory_type_count) return fail(ErrorCode::invalid_argument);
+  return gate.enter_guest(memory_type, size, policy);
+}
+template <class Policy>
+void BasicHeap<Policy>::guest_step(std::uint32_t memory_type, Bytes size, GuestStep step) noexcept {
+  core_->state().gate().guest_step(memory_type, size, step);
 }
 
 template <class Policy>

@@ -5,6 +5,12 @@
 
 namespace vaspace {
 
+namespace {
+
+constexpr const char* kNotLive = "not a live allocation of this heap";
+
+}  // namespace
+
 template <class Policy>
 HeapCore<Policy>::HeapCore(Backend& backend, const HeapConfig& config) noexcept
     : state_(backend, config),
@@ -35,32 +41,29 @@ HeapCore<Policy>::~HeapCore() {
 }
 
 template <class Policy>
-HeapAllocation HeapCore<Policy>::handle_of(const ShelfOf& shelf,
-                                           const Allocation& allocation) const noexcept {
-  HeapAllocation handle{.address = allocation.address,
-                        .size = allocation.size,
-                        .id = allocation.id,
-                        .shelf = shelf.number,
-                        .memory_type = static_cast<std::uint8_t>(shelf.memory_type)};
+void HeapCore<Policy>::write_handle(HeapAllocation& handle, const ShelfOf& shelf,
+                                    const Allocation& allocation) const noexcept {
+  handle.address = allocation.address;
+  handle.size = allocation.size;
+  handle.id = allocation.id;
+  handle.shelf = shelf.number;
+  handle.memory_type = static_cast<std::uint8_t>(shelf.memory_type);
   if (paged_) {
     if (host_addressable_) handle.mapped = reinterpret_cast<std::byte*>(allocation.address.value);
-    return handle;
+    return;
   }
   const Block& block = state_.gate().blocks()[Block::number_of(allocation.address)];
   handle.block = block.number;
   handle.offset = Block::offset_of(allocation.address);
   handle.address = block.reservation.address + handle.offset;
   handle.native = block.native;
-  return handle;
 }
 
+// It is somebody's now, and is to be seen by the host if it can be.
 template <class Policy>
-Result<HeapAllocation> HeapCore<Policy>::finish(const ShelfOf& shelf, const Allocation& allocation,
-                                                const HeapRequest& request) noexcept {
-  HeapAllocation handle = handle_of(shelf, allocation);
-  if (request.mapping == Mapping::none || paged_) return handle;
+Result<void> HeapCore<Policy>::show(HeapAllocation& handle, const HeapRequest& request) noexcept {
   Block& block = state_.gate().blocks()[handle.block];
-  if (!state_.gate().profile().memory_types[shelf.memory_type].host_visible) return handle;
+  if (!state_.gate().profile().memory_types[handle.memory_type].host_visible) return {};
   std::byte* mapped = block.mapped.load(std::memory_order_acquire);
   if (mapped == nullptr) [[unlikely]] {
     const Result<std::byte*> now = state_.gate().map_for_good(block);
@@ -71,27 +74,40 @@ Result<HeapAllocation> HeapCore<Policy>::finish(const ShelfOf& shelf, const Allo
     mapped = now.value_or(nullptr);
   }
   if (mapped != nullptr) handle.mapped = mapped + handle.offset.value;
+  return {};
+}
+
+template <class Policy>
+inline Result<HeapAllocation> HeapCore<Policy>::finish(const ShelfOf& shelf, const Allocation& allocation,
+                                                       const HeapRequest& request) noexcept {
+  Result<HeapAllocation> handle;
+  write_handle(*handle, shelf, allocation);
+  if (request.mapping != Mapping::none && !paged_) {
+    if (const Result<void> shown = show(*handle, request); !shown) handle = fail(shown.error());
+  }
   return handle;
 }
 
 template <class Policy>
-Result<HeapAllocation> HeapCore<Policy>::allocate(const HeapRequest& request) noexcept {
-  if (is_small(request)) [[likely]] {
+Result<HeapAllocation> HeapCore<Policy>::allocate(const MemoryRequirements& needs,
+                                                  const HeapRequest& request) noexcept {
+  if (is_small(needs, request)) [[likely]] {
     for (const std::uint8_t type : state_.ranking_of(request)) {
-      if ((request.requirements.memory_type_bits >> type & 1U) == 0) continue;
+      if ((needs.memory_type_bits >> type & 1U) == 0) continue;
       ShelfOf* shelf = shelves_[key_of(type, request)].load(std::memory_order_acquire);
       if (shelf == nullptr) break;
-      const Result<Allocation> allocation =
-          shelf->arena->allocate({.size = request.requirements.size,
-                                  .alignment = request.requirements.alignment,
-                                  .name = request.name,
-                                  .user_data = request.user_data});
+      const Result<Allocation> allocation = shelf->arena->allocate({.size = needs.size,
+                                                                    .alignment = needs.alignment,
+                                                                    .name = request.name,
+                                                                    .user_data = request.user_data});
       if (allocation) [[likely]]
         return finish(*shelf, *allocation, request);
       break;
     }
   }
-  return allocate_slow(request);
+  HeapRequest whole = request;
+  whole.requirements = needs;
+  return allocate_slow(whole);
 }
 
 template <class Policy>
@@ -107,6 +123,8 @@ Result<HeapAllocation> HeapCore<Policy>::allocate_slow(const HeapRequest& reques
   if (allocation || !is_no_room(allocation.error().code)) return allocation;
   // What lies about unused goes back before anything is refused, or the budget is passed.
   flush_shelves();
+  if (const PressureHandler& press = state_.config().on_pressure; press.give_back != nullptr)
+    press.give_back(press.user);
   state_.give_back_blocks(Bytes{});
   return try_types(request, types, request.budget);
 }
@@ -133,7 +151,7 @@ Result<HeapAllocation> HeapCore<Policy>::try_types(const HeapRequest& request, c
 template <class Policy>
 Result<HeapAllocation> HeapCore<Policy>::try_type(const HeapRequest& request, std::uint32_t memory_type,
                                                   BudgetPolicy policy) noexcept {
-  if (is_small(request)) {
+  if (is_small(request.requirements, request)) {
     const BudgetScope scope(policy);
     const Result<HeapAllocation> small = allocate_small(request, memory_type);
     if (small || paged_ || !is_no_room(small.error().code)) return small;
@@ -179,7 +197,8 @@ auto HeapCore<Policy>::shelf_for(std::uint32_t memory_type, const HeapRequest& r
 template <class Policy>
 Result<void> HeapCore<Policy>::stock(ShelfOf& shelf, const HeapRequest& request) noexcept {
   const HeapConfig& config = state_.config();
-  ArenaConfig arena{.memory_type = shelf.memory_type, .host = config.host, .on_misuse = config.on_misuse};
+  ArenaConfig arena{.memory_type = shelf.memory_type, .host = config.host};
+  arena.on_misuse = {.user = this, .on_misuse = &report_misuse_of_shelf};
   arena.granule = std::max(arena.granule, config.non_coherent_atom);
   // Whoever is left at the end is told by the heap.
   arena.on_leak.on_leak = [](void*, const AllocationInfo&) noexcept {};
@@ -223,8 +242,7 @@ Result<void> HeapCore<Policy>::allocate(std::span<const HeapRequest> requests,
 
 template <class Policy>
 Result<void> HeapCore<Policy>::free_in_shelf(const HeapAllocation& allocation) noexcept {
-  if (allocation.shelf > kShelves) return fail(ErrorCode::unknown_handle);
-  ShelfOf* shelf = shelves_[allocation.shelf - 1].load(std::memory_order_acquire);
+  ShelfOf* shelf = shelf_of(allocation);
   if (shelf == nullptr) return fail(ErrorCode::unknown_handle);
   return shelf->arena->try_free(inner(allocation));
 }
@@ -237,20 +255,32 @@ Result<void> HeapCore<Policy>::try_free(const HeapAllocation& allocation) noexce
   return free_in_shelf(allocation);
 }
 
+// An arena that does not know the handle says so to report_misuse_of_shelf.
 template <class Policy>
 void HeapCore<Policy>::free(const HeapAllocation& allocation) noexcept {
+  if (ShelfOf* shelf = shelf_of(allocation); shelf != nullptr && !state_.retired().may_hold(allocation.id))
+      [[likely]] {
+    shelf->arena->free(inner(allocation));
+    return;
+  }
   const Result<void> freed = try_free(allocation);
   if (!freed) [[unlikely]]
-    state_.report_misuse(freed.error(), allocation, "Heap::free", "not a live allocation of this heap");
+    state_.report_misuse(freed.error(), allocation, "Heap::free", kNotLive);
+}
+
+template <class Policy>
+void HeapCore<Policy>::report_misuse_of_shelf(void* core, const Misuse& misuse) noexcept {
+  Misuse of_heap = misuse;
+  of_heap.function = "Heap::free";
+  of_heap.detail = kNotLive;
+  static_cast<HeapCore*>(core)->state_.config().on_misuse(of_heap);
 }
 
 template <class Policy>
 Result<void> HeapCore<Policy>::retire(const HeapAllocation& allocation,
                                       std::span<const TimelinePoint> points) noexcept {
   if (allocation.shelf == 0) return state_.retire(allocation, points);
-  if (allocation.shelf > kShelves ||
-      shelves_[allocation.shelf - 1].load(std::memory_order_acquire) == nullptr)
-    return fail(ErrorCode::unknown_handle);
+  if (shelf_of(allocation) == nullptr) return fail(ErrorCode::unknown_handle);
   return state_.retired().add({.allocation = allocation}, points);
 }
 

@@ -6,7 +6,8 @@
 //
 // Always true: a shelf is made when it is first needed and stays; it is found without a lock. Nothing on the
 // way of a small allocation that has its memory there takes a lock, divides or looks anything up by hash; a
-// free asks the retired list with one load whether it may have to look closer.
+// free asks the retired list with one load whether it may have to look closer. Results and handles are made
+// where they end up: what is stored in parts and then copied as a whole waits for the stores.
 #pragma once
 
 #include "heap/budget_scope.hpp"
@@ -26,7 +27,12 @@ class HeapCore {
   [[nodiscard]] HeapState& state() noexcept { return state_; }
   [[nodiscard]] const HeapState& state() const noexcept { return state_; }
 
-  [[nodiscard]] Result<HeapAllocation> allocate(const HeapRequest& request) noexcept;
+  [[nodiscard]] Result<HeapAllocation> allocate(const HeapRequest& request) noexcept {
+    return allocate(request.requirements, request);
+  }
+  // With these requirements instead of the request's.
+  [[nodiscard]] Result<HeapAllocation> allocate(const MemoryRequirements& needs,
+                                                const HeapRequest& request) noexcept;
   [[nodiscard]] Result<void> allocate(std::span<const HeapRequest> requests,
                                       std::span<HeapAllocation> out) noexcept;
   [[nodiscard]] Result<void> try_free(const HeapAllocation& allocation) noexcept;
@@ -53,17 +59,18 @@ class HeapCore {
     return (memory_type * kShelfKinds + (apart ? 1U : 0U)) * kPriorities * 2 + traits;
   }
   // Whether an arena may serve it; the rest of the request has been checked, or the shelf is there.
-  [[nodiscard]] bool is_small(const HeapRequest& request) const noexcept {
+  [[nodiscard]] bool is_small(const MemoryRequirements& needs, const HeapRequest& request) const noexcept {
     const bool plain = (static_cast<unsigned>(request.dedicated == DedicatedWish::required) |
                         static_cast<unsigned>(request.exportable) | static_cast<unsigned>(request.movable) |
                         static_cast<unsigned>(request.aliasable) | request.pool.generation) == 0;
     const bool kind = request.kind != ResourceKind::unknown || kinds_share_shelves_;
-    return plain && kind && request.requirements.size.value - 1 < small_ &&
-           request.requirements.alignment.value - 1 < small_alignment_ && request.priority >= 0.0F &&
-           request.priority <= 1.0F;
+    return plain && kind && needs.size.value - 1 < small_ && needs.alignment.value - 1 < small_alignment_ &&
+           request.priority >= 0.0F && request.priority <= 1.0F;
   }
   [[nodiscard]] Result<HeapAllocation> finish(const ShelfOf& shelf, const Allocation& allocation,
                                               const HeapRequest& request) noexcept;
+  [[nodiscard]] Result<void> show(HeapAllocation& handle, const HeapRequest& request) noexcept;
+  static void report_misuse_of_shelf(void* core, const Misuse& misuse) noexcept;
   [[nodiscard]] Result<HeapAllocation> allocate_slow(const HeapRequest& request) noexcept;
   [[nodiscard]] Result<HeapAllocation> try_types(const HeapRequest& request, const TypeRanking& types,
                                                  BudgetPolicy policy) noexcept;
@@ -73,8 +80,19 @@ class HeapCore {
                                                       std::uint32_t memory_type) noexcept;
   [[nodiscard]] Result<ShelfOf*> shelf_for(std::uint32_t memory_type, const HeapRequest& request) noexcept;
   [[nodiscard]] Result<void> stock(ShelfOf& shelf, const HeapRequest& request) noexcept;
+  // Null: no shelf has placed it.
+  [[nodiscard]] ShelfOf* shelf_of(const HeapAllocation& allocation) const noexcept {
+    const std::uint32_t key = allocation.shelf - 1U;
+    return key < kShelves ? shelves_[key].load(std::memory_order_acquire) : nullptr;
+  }
   [[nodiscard]] Result<void> free_in_shelf(const HeapAllocation& allocation) noexcept;
-  [[nodiscard]] HeapAllocation handle_of(const ShelfOf& shelf, const Allocation& allocation) const noexcept;
+  void write_handle(HeapAllocation& handle, const ShelfOf& shelf,
+                    const Allocation& allocation) const noexcept;
+  [[nodiscard]] HeapAllocation handle_of(const ShelfOf& shelf, const Allocation& allocation) const noexcept {
+    HeapAllocation handle;
+    write_handle(handle, shelf, allocation);
+    return handle;
+  }
   [[nodiscard]] HeapAllocationInfo info_of(const ShelfOf& shelf, const AllocationInfo& info) const noexcept;
   [[nodiscard]] static Allocation inner(const HeapAllocation& allocation) noexcept {
     const Address address =

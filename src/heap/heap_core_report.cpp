@@ -87,6 +87,7 @@ HeapReport HeapCore<Policy>::report() noexcept {
     report.total.live += type.live;
     report.total.used += type.used;
     report.total.committed += type.committed;
+    report.total.guests += type.guests;
   }
   return report;
 }

@@ -55,6 +55,10 @@ void HeapState::add_to(HeapReport& report) const noexcept {
     ++report.dedicated;
   });
   const GateFigures gate = gate_.figures();
+  for (std::uint32_t t = 0; t < profile.memory_type_count; ++t) {
+    report.memory_types[t].guests = gate.guest_bytes[t];
+    report.memory_types[t].committed += gate.guest_bytes[t];
+  }
   report.memory_objects = gate.objects;
   report.device_reserves = gate.reserves;
   report.device_releases = gate.releases;

@@ -38,6 +38,7 @@ void write_figures(JsonWriter& json, const HeapFigures& figures) noexcept {
   json.member("live", figures.live);
   json.member("used", figures.used);
   json.member("committed", figures.committed);
+  json.member("guests", figures.guests);
 }
 
 void write_heaps(JsonWriter& json, const DeviceProfile& profile, const HeapReport& report) noexcept {

@@ -333,37 +333,4 @@ Result<Block*> HeapState::exportable_block(const HeapAllocation& allocation) con
   return records_[*index].cut.block;
 }
 
-// V17: size and type are the exporter's, and are passed on as they are.
-Result<HeapAllocation> HeapState::import(const ImportRequest& request, ExternalHandle handle) noexcept {
-  const DeviceProfile& profile = gate_.profile();
-  if (request.size == Bytes{}) return fail(ErrorCode::invalid_size);
-  if (request.memory_type >= profile.memory_type_count) return fail(ErrorCode::invalid_argument);
-  if (!profile.capabilities.external_memory ||
-      (request.device_address && !profile.capabilities.device_address))
-    return fail(ErrorCode::not_supported);
-  Note note(config_.host);
-  if (!note.set(request.name, request.user_data)) return fail(ErrorCode::out_of_host_memory);
-  const Result<std::uint32_t> index = prepare_record(!note.empty());
-  if (!index) return fail(index.error());
-  const Result<Block*> block = gate_.import({.size = request.size,
-                                             .memory_type = request.memory_type,
-                                             .traits = {.dedicated = request.resource.type,
-                                                        .resource = request.resource.handle,
-                                                        .device_address = request.device_address},
-                                             .policy = BudgetPolicy::may_exceed,
-                                             .exclusive = true},
-                                            handle);
-  if (!block) {
-    const Lock lock(mutex_);
-    records_.give_up(*index);
-    return fail(block.error());
-  }
-  exclusive_.fetch_add(1, std::memory_order_relaxed);
-  const Record record{.kind = ResourceKind::unknown,
-                      .memory_type = static_cast<std::uint8_t>(request.memory_type),
-                      .cut = {.block = *block, .range = {.size = (*block)->size()}},
-                      .size = request.size};
-  return begin_record(*index, record, std::move(note));
-}
-
 }  // namespace vaspace

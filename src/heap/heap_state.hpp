@@ -82,6 +82,7 @@ class HeapState {
                                              const HeapRequest* wanted) noexcept;
   [[nodiscard]] Result<Block*> exportable_block(const HeapAllocation& allocation) const noexcept;
   [[nodiscard]] Result<HeapAllocation> import(const ImportRequest& request, ExternalHandle handle) noexcept;
+  [[nodiscard]] Result<HeapAllocation> import(const HostPointerRequest& request) noexcept;
 
   [[nodiscard]] Result<PoolId> create_pool(const PoolConfig& config) noexcept;
 
@@ -154,6 +155,10 @@ class HeapState {
     Bytes live{};
   };
 
+  // What lies behind an import that the gate takes by take().
+  template <class Take>
+  [[nodiscard]] Result<HeapAllocation> import_block(std::string_view name, std::uint64_t user_data,
+                                                    bool aliasable, Take&& take) noexcept;
   [[nodiscard]] Result<void> settle(Record& record, const HeapRequest& request, BudgetPolicy policy) noexcept;
   [[nodiscard]] Result<void> settle_in_pool(Record& record, const HeapRequest& request,
                                             BudgetPolicy policy) noexcept;

@@ -43,6 +43,13 @@ class JsonWriter {
     }
   }
   void member(std::string_view name, Bytes bytes) noexcept { member(name, bytes.value); }
+  // A value that write() puts into the same sink; false: it could not.
+  template <class Write>
+  void member_by(std::string_view name, Write&& write) noexcept {
+    key(name);
+    failed_ = !flush() || !write();
+    comma_ = true;
+  }
 
   // Writes what is held back; false: the sink gave up, then or earlier.
   bool flush() noexcept;

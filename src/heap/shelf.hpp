@@ -14,7 +14,7 @@ inline constexpr std::array<SizeClass, 6> kSliceClasses{{
     {512_B, 2_MiB, Strategy::slab},
     {1_KiB, 2_MiB, Strategy::slab},
     {2_KiB, 4_MiB, Strategy::slab},
-    {4_KiB, 8_MiB, Strategy::object},
+    {4_KiB, 8_MiB, Strategy::slab},
     {64_KiB, 32_MiB, Strategy::object},
     {2_MiB, 64_MiB, Strategy::object},
 }};

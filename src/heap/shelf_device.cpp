@@ -84,18 +84,17 @@ Result<void> PageDevice::create_physical(const PhysicalRequest& request, std::sp
   if (Result<void> entered = gate_.enter_pages(memory_type_, all, BudgetScope::current()); !entered)
     return entered;
   const Result<void> created = next().create_physical(request, out);
-  if (!created) {
-    gate_.leave_pages(memory_type_, all);
-    return created;
-  }
+  gate_.page_step(memory_type_, all, created ? GuestStep::taken : GuestStep::refused);
+  if (!created) return created;
   page_.store(request.size.value, std::memory_order_relaxed);
   return created;
 }
 
 Result<void> PageDevice::destroy_physical(std::span<const PhysicalId> objects) noexcept {
+  const Bytes all = Bytes{page_.load(std::memory_order_relaxed)} * objects.size();
+  gate_.page_step(memory_type_, all, GuestStep::leaving);
   const Result<void> destroyed = next().destroy_physical(objects);
-  if (!destroyed) return destroyed;
-  gate_.leave_pages(memory_type_, Bytes{page_.load(std::memory_order_relaxed)} * objects.size());
+  gate_.page_step(memory_type_, all, destroyed ? GuestStep::left : GuestStep::taken);
   return destroyed;
 }
 

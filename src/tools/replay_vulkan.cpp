@@ -198,18 +198,14 @@ class VulkanReplay {
     held.live = false;
   }
 
-  // Of sub-buffers in sparse buffers the memory objects count, not only the pages that are bound.
-  [[nodiscard]] static Bytes committed_by(const vulkan::HeapReport& report) {
-    return report.memory.total.committed + report.sparse_held;
-  }
-
   void settle(std::uint32_t operation, Tally& tally) {
     const Clock::time_point begin = Clock::now();
     heap_->collect();
     const Clock::time_point end = Clock::now();
     tally.collect_ns.push_back(ns_between(begin, end));
     const vulkan::HeapReport report = heap_->report();
-    const Bytes committed = committed_by(report);
+    // Of sub-buffers in sparse buffers it has the memory objects, not only the pages that are bound.
+    const Bytes committed = report.memory.total.committed;
     if (Bytes{live_} > tally.peak_live)
       tally.waste_at_peak = report.memory.total.used > report.memory.total.live
                                 ? report.memory.total.used - report.memory.total.live
@@ -235,7 +231,7 @@ class VulkanReplay {
   void finish(ReplayResult& result) {
     heap_->trim();
     result.end_live = Bytes{live_};
-    result.end_committed = committed_by(heap_->report());
+    result.end_committed = heap_->report().memory.total.committed;
     if (verifier_) {
       if (const char* wrong = heap_->validate(); wrong != nullptr) verifier_->report(wrong);
     }

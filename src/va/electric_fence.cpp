@@ -23,7 +23,7 @@ void keep_last(Text& to, std::string_view text) noexcept {
 
 ElectricFence::ElectricFence(HostObject<VaSpace> space, const ElectricFenceConfig& config) noexcept
     : config_(config),
-      space_(std::move(space)),
+      space_(std::move(space), config.host),
       wanted_quarantine_(config.quarantine.value_or(Bytes{(space_->end() - space_->begin()).value / 4})),
       addresses_(config.host),
       cursor_(space_->begin().value),
@@ -38,7 +38,8 @@ Result<HostObject<ElectricFence>> ElectricFence::create(Backend& backend,
   const std::uint64_t begin = (*space)->begin().value;
   const std::uint64_t end = (*space)->end().value;
   HostObject<ElectricFence> made = make_host_object<ElectricFence>(config.host, std::move(*space), config);
-  if (made == nullptr || !made->addresses_.open(begin, end)) return fail(ErrorCode::out_of_host_memory);
+  if (made == nullptr || !made->addresses_.open(begin, end) || !made->space_.keep_for_undo(0, 1))
+    return fail(ErrorCode::out_of_host_memory);
   return made;
 }
 
@@ -66,11 +67,8 @@ Result<void> ElectricFence::bind(Held& held) noexcept {
     held.physical = {};
     return made;
   }
-  Result<TimelinePoint> point = fail(ErrorCode::driver_error);
-  {
-    const Lock lock(map_mutex_);
-    point = space_->map({held.pages, held.bytes, held.physical, {}, Backing::memory});
-  }
+  const Result<TimelinePoint> point =
+      space_.map({held.pages, held.bytes, held.physical, {}, Backing::memory});
   held.bound = point.has_value();
   const Result<void> bound =
       point ? backend.wait(*point, va_detail::kForever) : Result<void>(fail(point.error()));
@@ -83,11 +81,7 @@ Result<void> ElectricFence::bind(Held& held) noexcept {
 Result<void> ElectricFence::unbind(Held& held) noexcept {
   Backend& backend = space_->backend();
   if (held.bound) {
-    Result<TimelinePoint> point = fail(ErrorCode::driver_error);
-    {
-      const Lock lock(map_mutex_);
-      point = space_->unmap(held.pages, held.bytes);
-    }
+    const Result<TimelinePoint> point = space_.unmap(held.pages, held.bytes);
     if (!point) return fail(point.error());
     held.bound = false;
     (void)backend.wait(*point, va_detail::kForever);

@@ -46,26 +46,24 @@ Result<void> GrowableBuffer::grow(std::size_t pages) noexcept {
   if (!space_->keep_for_undo(0, pages - before) || !pages_.resize(pages))
     return fail(ErrorCode::out_of_host_memory);
   const std::span<PhysicalId> fresh = pages_.span().subspan(before);
-  Result<void> done = pool_.take(page_at(before), fresh);
-  if (!done) {
+  const Result<void> taken = pool_.take(page_at(before), fresh);
+  const auto forget = [&] {
     while (pages_.size() > before)
       pages_.pop_back();
-    return done;
+  };
+  if (!taken) {
+    forget();
+    return taken;
   }
-  std::size_t bound = before;
-  for (; done && bound < pages; ++bound) {
-    const MapRequest request{page_at(bound), space_->page_size(), pages_[bound], {}, Backing::memory};
-    const Result<TimelinePoint> point = space_->map(request);
-    if (!point) done = fail(point.error());
-    if (!point) break;
+  // All of them in one call of the driver.
+  const Result<TimelinePoint> point = space_->map_pages(page_at(before), fresh);
+  if (!point) {
+    pool_.give(fresh, 0);
+    forget();
+    return fail(point.error());
   }
-  if (done) done = space_->backend().wait(space_->last_commit(), va_detail::kForever);
-  if (done) return {};
-  // What could be bound is unbound again.
-  if (bound < pages) pool_.give(pages_.span().subspan(bound), 0);
-  while (pages_.size() > bound)
-    pages_.pop_back();
-  shrink(before);
+  const Result<void> done = space_->backend().wait(*point, va_detail::kForever);
+  if (!done) shrink(before);
   return done;
 }
 

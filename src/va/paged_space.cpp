@@ -32,7 +32,7 @@ Result<PageSizes> page_sizes(const DeviceProfile& profile, const PagedSpaceConfi
 
 PagedSpace::PagedSpace(HostObject<VaSpace> space, const PagedSpaceConfig& config, Bytes small,
                        Bytes large) noexcept
-    : space_(std::move(space)),
+    : space_(std::move(space), config.host),
       backend_(space_->backend()),
       config_(config),
       small_(small),
@@ -46,7 +46,7 @@ PagedSpace::PagedSpace(HostObject<VaSpace> space, const PagedSpaceConfig& config
       retain_(config.retain),
       small_pool_(backend_, small, config.memory_type, config.host),
       large_pool_(backend_, large, config.memory_type, config.host),
-      lane_(config.host),
+      lanes_{Lane(config.host), Lane(config.host), Lane(config.host), Lane(config.host)},
       step_lane_(config.host),
       sources_(config.host),
       buckets_(config.host),
@@ -55,8 +55,10 @@ PagedSpace::PagedSpace(HostObject<VaSpace> space, const PagedSpaceConfig& config
   can_demote_ = can.copy && small != large && space_->shape().unit != PlanShape::Unit::whole;
   can_mesh_ = can.copy && can.aliasing;
   can_guard_ = config.guard && space_->shape().replace && can.set_access;
-  lane_.staging = begin_ + small_ * books_.pages();
-  step_lane_.staging = lane_.staging + large_;
+  Address staging = begin_ + small_ * books_.pages();
+  step_lane_.staging = staging;
+  for (Lane& lane : lanes_)
+    lane.staging = staging = staging + large_;
 }
 
 Result<HostObject<PagedSpace>> PagedSpace::create(Backend& backend, const PagedSpaceConfig& config) noexcept {
@@ -74,10 +76,12 @@ Result<HostObject<PagedSpace>> PagedSpace::create(Backend& backend, const PagedS
   HostObject<PagedSpace> made =
       make_host_object<PagedSpace>(config.host, std::move(*space), config, sizes->small, sizes->large);
   if (made == nullptr || !made->books_.open()) return fail(ErrorCode::out_of_host_memory);
-  for (Lane* lane : {&made->lane_, &made->step_lane_})
-    if (!lane->mask.resize(made->books_.words())) return fail(ErrorCode::out_of_host_memory);
+  bool room = made->step_lane_.mask.resize(made->books_.words());
+  for (Lane& lane : made->lanes_)
+    room = room && lane.mask.resize(made->books_.words());
+  if (!room) return fail(ErrorCode::out_of_host_memory);
   // What an acquire that fails has bound goes again in runs of so many; a lane guards a page at a time.
-  if (!made->space_->keep_for_undo(kLanes, std::max(kBatch, made->books_.pages_per_block())))
+  if (!made->space_.keep_for_undo(kLanes, std::max(kBatch, made->books_.pages_per_block())))
     return fail(ErrorCode::out_of_host_memory);
   return made;
 }
@@ -85,8 +89,12 @@ Result<HostObject<PagedSpace>> PagedSpace::create(Backend& backend, const PagedS
 // The map unbinds what is bound; then nothing stands in the way of destroying what was behind it.
 PagedSpace::~PagedSpace() {
   space_.reset();
-  for (const Lane* lane : {&lane_, &step_lane_})
-    if (lane->stuck) pool(lane->stuck_large).give({&lane->stuck, 1}, 0);
+  const auto free_stuck = [this](const Lane& lane) {
+    if (lane.stuck) pool(lane.stuck_large).give({&lane.stuck, 1}, 0);
+  };
+  free_stuck(step_lane_);
+  for (const Lane& lane : lanes_)
+    free_stuck(lane);
   for (std::uint32_t i = 0; i < books_.frames(); ++i) {
     const PageBooks::Frame& frame = books_.frame(i);
     if (frame.physical) pool(frame.large).give({&frame.physical, 1}, 0);
@@ -202,10 +210,7 @@ std::uint64_t PagedSpace::measure() const noexcept {
 
 PagedSpaceReport PagedSpace::report() const noexcept {
   PagedSpaceReport report;
-  {
-    const Lock lock(map_mutex_);
-    report.mappings = space_->mappings();
-  }
+  report.mappings = space_.mappings();
   const Lock lock(mutex_);
   report.live = cell_ * live_cells_;
   report.committed = held();
@@ -254,10 +259,7 @@ Bytes PagedSpace::floor(Bytes page) const noexcept {
 }
 
 const char* PagedSpace::validate() const noexcept {
-  {
-    const Lock lock(map_mutex_);
-    if (const char* wrong = space_->validate()) return wrong;
-  }
+  if (const char* wrong = space_->validate()) return wrong;
   const Lock lock(mutex_);
   if (const char* wrong = books_.validate()) return wrong;
   Bytes empty{};

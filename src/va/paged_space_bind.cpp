@@ -8,11 +8,10 @@
 namespace vaspace {
 
 PagedSpace::Bound PagedSpace::map_at(const MapRequest& request, bool back) noexcept {
-  Result<TimelinePoint> point = fail(ErrorCode::driver_error);
-  {
-    const Lock lock(map_mutex_);
-    point = back ? space_->map_back(request) : space_->map(request);
-  }
+  return settled(back ? space_.map_back(request) : space_.map(request));
+}
+
+PagedSpace::Bound PagedSpace::settled(const Result<TimelinePoint>& point) const noexcept {
   if (!point) return {false, point.error(), false};
   // What the page had before may be reused once this is done (V27).
   const Result<void> done = backend_.wait(*point, va_detail::kForever);
@@ -20,11 +19,7 @@ PagedSpace::Bound PagedSpace::map_at(const MapRequest& request, bool back) noexc
 }
 
 Result<void> PagedSpace::unmap_at(Address address, Bytes size) noexcept {
-  Result<TimelinePoint> point = fail(ErrorCode::driver_error);
-  {
-    const Lock lock(map_mutex_);
-    point = space_->unmap(address, size);
-  }
+  const Result<TimelinePoint> point = space_.unmap(address, size);
   if (!point) return fail(point.error());
   // Accepted, it will be done, even if this wait is refused: the backend then keeps the memory until it is.
   (void)backend_.wait(*point, va_detail::kForever);
@@ -190,7 +185,7 @@ Result<void> PagedSpace::bind_large(std::uint32_t page, Lock& lock) noexcept {
   return bound.complete ? Result<void>{} : fail(bound.error);
 }
 
-// What is bound before the driver refuses stays, empty, and is dropped by whoever gives up.
+// All of them in one call of the driver.
 Result<void> PagedSpace::bind_small(std::uint32_t first, std::uint32_t count, Lock& lock) noexcept {
   if (!books_.reserve_frames(count)) return fail(ErrorCode::out_of_host_memory);
   for (std::uint32_t i = 0; i < count; ++i)
@@ -199,27 +194,24 @@ Result<void> PagedSpace::bind_small(std::uint32_t first, std::uint32_t count, Lo
 
   std::array<PhysicalId, kBatch> physical{};
   const std::span<PhysicalId> pages = std::span(physical).first(count);
-  Result<void> bound = take(false, address_of(first), pages, false);
-  std::uint32_t done = 0;
-  if (bound) {
-    while (bound && done < count) {
-      const Bound one = map_at({address_of(first + done), small_, pages[done], {}, Backing::memory});
-      done += one.in_place ? 1U : 0U;
-      if (!one.complete) bound = fail(one.error);
-    }
-    if (done < count) give(false, pages.subspan(done));
+  const Result<void> taken = take(false, address_of(first), pages, false);
+  Bound bound;
+  if (taken) {
+    bound = settled(space_.map_pages(address_of(first), pages));
+    if (!bound.in_place) give(false, pages);
   }
 
   lock.lock();
-  for (std::uint32_t i = 0; i < done; ++i) {
+  for (std::uint32_t i = 0; bound.in_place && i < count; ++i) {
     const std::uint32_t frame = books_.add_frame(pages[i], false);
     change_frame(frame, [&] { books_.join(first + i, frame); });
   }
-  books_.unreserve(count - done);
+  if (!bound.in_place) books_.unreserve(count);
   for (std::uint32_t i = 0; i < count; ++i)
     set_free(first + i);
   changed_.notify_all();
-  return bound;
+  if (!taken) return taken;
+  return bound.complete ? Result<void>{} : fail(bound.error);
 }
 
 // A move that was refused in the middle has left the page for reading only.
@@ -233,24 +225,33 @@ Result<void> PagedSpace::let_write(std::uint32_t page, Lock& lock) noexcept {
   return books_.page(page).guarded ? fail(ErrorCode::driver_error) : Result<void>{};
 }
 
+// One that nobody uses. So many threads at once can take pages out of shared ones; others wait for a lane.
+PagedSpace::Lane& PagedSpace::take_lane(Lock& lock) noexcept {
+  for (;;) {
+    for (Lane& lane : lanes_) {
+      if (lane.in_use) continue;
+      lane.in_use = true;
+      return lane;
+    }
+    changed_.wait(lock);
+  }
+}
+
 // The page gets a physical page of its own.
 Result<void> PagedSpace::unshare(std::uint32_t page, Lock& lock) noexcept {
   books_.page(page).busy = true;
-  lock.unlock();
+  Lane& lane = take_lane(lock);
   Outcome outcome = Outcome::refused;
   Error error{ErrorCode::out_of_host_memory};
-  {
-    const std::scoped_lock lane_lock(lane_mutex_);
-    lock.lock();
-    const bool room = take_in_hand(page, lane_);
-    lock.unlock();
-    StepReport report;
-    if (room) {
-      outcome = relocate(page, {.to_frame = kNone, .even_if_empty = true}, lane_, report);
-      error = lane_.error;
-    }
+  const bool room = take_in_hand(page, lane);
+  lock.unlock();
+  StepReport report;
+  if (room) {
+    outcome = relocate(page, {.to_frame = kNone, .even_if_empty = true}, lane, report);
+    error = lane.error;
   }
   lock.lock();
+  lane.in_use = false;
   set_free(page);
   changed_.notify_all();
   if (outcome == Outcome::done) return {};

@@ -54,11 +54,7 @@ Result<void> PagedSpace::guard(std::uint32_t page) noexcept {
     guarded = ++guarded_;
   }
   // Taking it back must not fail for want of host memory.
-  bool room = false;
-  {
-    const Lock lock(map_mutex_);
-    room = space_->keep_for_undo(guarded + kLanes, 1);
-  }
+  const bool room = space_.keep_for_undo(guarded + kLanes, 1);
   Bound bound{false, Error{ErrorCode::out_of_host_memory}, false};
   if (room) bound = bind_as(page, Backing::read_only_memory);
   if (bound.in_place) return {};
@@ -147,11 +143,20 @@ Result<void> PagedSpace::clear_staging(Lane& lane) noexcept {
   return {};
 }
 
-// At the begin of a step: acquire's lane too, unless it is in use.
+// At the begin of a step: acquire's lanes too, but for those in use.
 void PagedSpace::clear_stagings() noexcept {
   (void)clear_staging(step_lane_);
-  const std::unique_lock lane_lock(lane_mutex_, std::try_to_lock);
-  if (lane_lock.owns_lock()) (void)clear_staging(lane_);
+  for (Lane& lane : lanes_) {
+    {
+      const Lock lock(mutex_);
+      if (lane.in_use || !lane.stuck) continue;
+      lane.in_use = true;
+    }
+    (void)clear_staging(lane);
+    const Lock lock(mutex_);
+    lane.in_use = false;
+    changed_.notify_all();
+  }
 }
 
 Result<void> PagedSpace::copy_live(std::uint32_t page, Address to, Lane& lane) noexcept {

@@ -27,9 +27,9 @@ VaSpace::VaSpace(Backend& backend, const Reservation& reservation, const PlanSha
       map_(host),
       torn_(host),
       ranges_(host),
-      waits_(host),
-      together_(host),
-      scratch_(host) {}
+      scratch_(host),
+      in_flight_(host),
+      heads_(host) {}
 
 Result<HostObject<VaSpace>> VaSpace::create(Backend& backend, const VaSpaceConfig& config) noexcept {
   const DeviceProfile& profile = backend.profile();
@@ -67,25 +67,31 @@ VaSpace::Part VaSpace::part_at(std::uint64_t at, std::uint64_t end) const noexce
 }
 
 VaSpace::~VaSpace() {
+  for (const Head& head : heads_)
+    (void)backend_.wait(head.point, va_detail::kForever);
+  TimelinePoint last = last_;
   for (std::optional<MappedRange> range = next(begin()); range; range = next(range->end())) {
     for (std::uint64_t at = range->address.value; at < range->end().value;) {
       const Part part = part_at(at, range->end().value);
       const BindOp op{.address = Address{at}, .size = Bytes{part.end - at}};
-      if (range->mapping.bound() && !part.torn) (void)submit({&op, 1});
+      if (range->mapping.bound() && !part.torn)
+        last = backend_.bind({&op, 1}, {&last, last == TimelinePoint{} ? 0U : 1U}).value_or(last);
       at = part.end;
     }
   }
-  (void)backend_.wait(last_, va_detail::kForever);
+  (void)backend_.wait(last, va_detail::kForever);
   (void)backend_.release(reservation_);
 }
 
 Result<AddressRange> VaSpace::allocate(const AddressRequest& request) noexcept {
-  const auto occupied = [this](Address address, Bytes size) noexcept -> std::optional<Address> {
-    const std::optional<MappedRange> found = next(address);
-    if (!found || found->address >= address + size) return std::nullopt;
-    return found->end();
-  };
-  return ranges_.take(request, occupied);
+  return ranges_.take(request, [this](Address at, Bytes size) { return behind_mapped(at, size); });
+}
+
+// What is mapped first in the range ends there.
+std::optional<Address> VaSpace::behind_mapped(Address address, Bytes size) const noexcept {
+  const std::optional<MappedRange> found = next(address);
+  if (!found || found->address >= address + size) return std::nullopt;
+  return found->end();
 }
 
 Result<void> VaSpace::free(Address address) noexcept {

@@ -1,76 +1,23 @@
 // C16: whatever driver call is refused, the state is as it was, and the same call works when tried again.
-#include <functional>
+#include <unistd.h>
 #include <vector>
 
 #include "vaspace/frontends/cuda_growable.hpp"
 #include "vaspace/frontends/cuda_shared.hpp"
 
-#include "cuda/stream_fixture.hpp"
+#include "cuda/failing_calls.hpp"
 
 namespace vaspace::test {
 namespace {
-
-// What a scenario does while a call is refused. True: it did it; false: it was refused.
-using Attempt = std::function<bool()>;
-
-class CudaFailures : public StreamTest {
- protected:
-  // Runs setup() afresh and then, with the n-th driver call refused, attempt(); for every n that there is.
-  // `exact`: nothing may be left or gone; else what is cached may have been given back.
-  void at_every_call(const std::function<Attempt()>& setup, bool exact = true) {
-    int refusals = 0;
-    for (std::uint64_t nth = 1;; ++nth) {
-      const Attempt attempt = setup();
-      if (HasFatalFailure()) return;
-      const CudaHeld before;
-      const StreamReport report = streams_ ? streams_->report() : StreamReport{};
-      const std::uint64_t calls = cuda_calls();
-      ASSERT_EQ(DRIVER(vasim_cuda_fail)("*", nth, 1, CUDA_ERROR_UNKNOWN), 0);
-      const bool done = attempt();
-      const bool struck = cuda_calls() - calls >= nth;
-      DRIVER(vasim_cuda_clear_failures)();
-      if (!done) {
-        ++refusals;
-        const CudaHeld after;
-        if (exact) {
-          EXPECT_EQ(after, before) << "call " << nth;
-        } else {
-          EXPECT_LE(after.handles, before.handles) << "call " << nth;
-          EXPECT_LE(after.mappings, before.mappings) << "call " << nth;
-          EXPECT_LE(after.reservations, before.reservations) << "call " << nth;
-        }
-        if (streams_) {
-          EXPECT_EQ(streams_->report().live, report.live) << "call " << nth;
-          EXPECT_EQ(streams_->validate(), nullptr) << "call " << nth;
-        }
-        EXPECT_TRUE(attempt()) << "again, after call " << nth;
-      }
-      EXPECT_EQ(cuda_reports(), "") << "call " << nth;
-      tear_down();
-      if (!struck) break;
-      ASSERT_LT(nth, 2000U);
-    }
-    EXPECT_GT(refusals, 0);
-  }
-  void tear_down() {
-    keep_.clear();
-    streams_.reset();
-    for (const cuda::Stream made : made_)
-      if (made != nullptr) (void)backend_->destroy_stream(made);
-    made_.clear();
-    backend_.reset();
-    EXPECT_EQ(DRIVER(vasim_cuda_report_leaks)(), 0U) << cuda_reports();
-  }
-  using StreamReport = cuda::StreamReport;
-  std::vector<std::shared_ptr<void>> keep_;  // of a scenario
-};
 
 TEST_F(CudaFailures, C16_OfABackendsCalls) {
   cuda::BackendConfig config = cuda_config();
   config.exportable = true;
   Reservation range;
   std::vector<PhysicalId> pages;
+  bool peer_added = false;
   const auto base = [&] {
+    peer_added = false;
     start("two_devices", config);
     range = reserve(16);
     pages.assign(4, {});
@@ -126,6 +73,49 @@ TEST_F(CudaFailures, C16_OfABackendsCalls) {
     return done;
   });
   scenario("peer", [&] { return backend_->add_peer(1).has_value(); });
+  scenario("peers come and go", [&] {
+    // What is refused in the middle leaves the peer as it was; both calls go through in the end.
+    if (!peer_added && !backend_->add_peer(1)) return false;
+    peer_added = true;
+    if (!backend_->remove_peer(1)) return false;
+    peer_added = false;
+    return true;
+  });
+  scenario("reserve beside", [&] {
+    const auto more = backend_->reserve({page_ * 4, {}, range.end(), 0});
+    return more.has_value();
+  });
+  scenario("pinned memory", [&] {
+    const auto memory = backend_->allocate_pinned(64_KiB);
+    if (!memory) return false;
+    // What the driver does not take back is asked for again.
+    return backend_->free_pinned(*memory).has_value() || backend_->free_pinned(*memory).has_value();
+  });
+  scenario("memory that is pinned", [&] {
+    const auto memory =
+        std::unique_ptr<void, decltype(&std::free)>(std::aligned_alloc(4096, 8192), &std::free);
+    auto* const bytes = static_cast<std::byte*>(memory.get());
+    if (!backend_->pin(bytes, 8_KiB)) return false;
+    return backend_->unpin(bytes).has_value() || backend_->unpin(bytes).has_value();
+  });
+  scenario("export and import", [&] {
+    const auto handle = backend_->export_physical(pages[0]);
+    if (!handle) return false;
+    const auto imported = backend_->import_physical({page_, 0, {}}, *handle);
+    if (!imported) close(handle->fd);
+    if (!imported) return false;
+    return destroy(*imported).has_value() || destroy(*imported).has_value();
+  });
+  scenario("stream", [&] {
+    const auto made = backend_->make_stream();
+    if (!made) return false;
+    return backend_->destroy_stream(*made).has_value() || backend_->destroy_stream(*made).has_value();
+  });
+  scenario("copies between host and device", [&] {
+    std::byte byte{7};
+    if (!backend_->copy_from_host(range.address, &byte, Bytes{1})) return false;
+    return backend_->copy_to_host(&byte, range.address, Bytes{1}).has_value() && byte == std::byte{7};
+  });
   scenario("copy", [&] {
     const CopyOp op{range.address, range.address + page_, page_};
     const auto point = backend_->copy({&op, 1}, {});
@@ -172,102 +162,82 @@ TEST_F(CudaFailures, C16_OfAGrowingBuffer) {
   }
 }
 
-TEST_F(CudaFailures, C16_R7_OfAStreamsAllocations) {
-  at_every_call(
-      [&]() -> Attempt {
-        start_streams(VASPACE_CUDA_PROFILES "/small_64k.json", {}, "");
-        EXPECT_EQ(DRIVER(vasim_cuda_take_memory)(0, (64_MiB - 704_KiB).value), 0);
-        const Address on_a = allocate(192_KiB, a_);
-        const Address on_b = allocate(192_KiB, b_);
-        const Address kept = allocate(100_KiB, b_);
-        work_on(kept, 100_KiB, b_, 9);
-        EXPECT_TRUE(streams_->free(on_a, a_) && streams_->free(on_b, b_));
-        return [this, kept] {
-          // Of new pages, of the stream's own and of the other's.
-          const bool done = streams_->allocate(512_KiB, a_).has_value();
-          DRIVER(vasim_cuda_clear_failures)();
-          EXPECT_EQ(read(kept + 99_KiB), 9);
-          return done;
-        };
-      },
-      false);
-}
-
-TEST_F(CudaFailures, C16_R7_OfSuspendAndResume) {
+// Of the driver's small reservations side by side.
+TEST_F(CudaFailures, C2_C16_OfAChainOfReservations) {
   at_every_call([&]() -> Attempt {
-    start_streams(VASPACE_CUDA_PROFILES "/small_64k.json", {}, "");
-    const Address kept = allocate(200_KiB, a_);
-    const Address other = allocate(100_KiB, b_);
-    work_on(kept, 200_KiB, a_, 5);
-    work_on(other, 100_KiB, b_, 6);
-    EXPECT_TRUE(backend_->wait_idle());
-    streams_->trim(true);
-    return [this, kept, other] {
-      if (!streams_->suspend(cuda::Suspend::offload)) {
-        DRIVER(vasim_cuda_clear_failures)();
-        EXPECT_EQ(read(kept + 199_KiB), 5);
-        EXPECT_EQ(read(other), 6);
-        return false;
-      }
-      const auto resumed = streams_->resume();
-      DRIVER(vasim_cuda_clear_failures)();
-      if (!resumed) {
-        EXPECT_EQ(streams_->report().physical, Bytes{});
-        EXPECT_TRUE(streams_->resume());
-        EXPECT_EQ(read(kept + 199_KiB), 5);
-        EXPECT_EQ(read(other), 6);
-      }
-      return resumed.has_value();
+    start(VASPACE_CUDA_PROFILES "/scarce_addresses.json");
+    const Reservation kept = reserve(2);
+    return [this, kept] {
+      const auto chain = backend_->reserve({48_MiB, {}, {}, 0});
+      if (!chain) return false;
+      // The first part may be refused, and then nothing has changed.
+      return backend_->release(*chain).has_value() || backend_->release(*chain).has_value();
     };
   });
 }
 
-TEST_F(CudaFailures, C16_R7_OfReleasingAStream) {
+TEST_F(CudaFailures, C16_OfAShrinkingBuffer) {
   at_every_call(
       [&]() -> Attempt {
-        start_streams("small_memory");
-        const Address mine = allocate(4_MiB, a_);
-        const Address crossed = allocate(4_MiB, b_);
-        EXPECT_TRUE(streams_->free(mine, a_) && streams_->free(crossed, a_));
-        return [this] { return streams_->release_stream(a_).has_value(); };
+        start("small_memory");
+        auto made = cuda::GrowableBuffer::create(*backend_, {.reservation = page_ * 8});
+        EXPECT_TRUE(made && made->grow(page_ * 6));
+        auto buffer = std::make_shared<cuda::GrowableBuffer>(std::move(*made));
+        keep_.push_back(buffer);
+        return [buffer = buffer.get(), this] {
+          const bool done = buffer->shrink(page_ * 2).has_value();
+          DRIVER(vasim_cuda_clear_failures)();
+          EXPECT_EQ(buffer->size(), done ? page_ * 2 : page_ * 6);
+          EXPECT_GE(read(buffer->address() + buffer->size() - Bytes{1}), 0);
+          // Nothing of what was cut off is lost: there is room for all but the two pages.
+          if (done) {
+            EXPECT_TRUE(buffer->grow(page_ * 6));
+            EXPECT_LE(cuda_live(VASIM_CUDA_HANDLES), 6U);
+          }
+          return done;
+        };
       },
-      false);
+      Left::less);
 }
 
-// A refused unbind, destroy or release is tried again: nothing is lost over many of them.
-TEST_F(CudaFailures, C15_C16_NothingIsLostWhereAShareOfAllCallsFails) {
-  start_streams("small_memory");
-  ASSERT_EQ(DRIVER(vasim_cuda_fail_share)("*", 50'000, 3, CUDA_ERROR_UNKNOWN), 0);
-  std::vector<std::pair<Address, cuda::Stream>> live;
-  std::uint64_t state = 1;
-  const auto below = [&](std::uint64_t n) {
-    state = state * 6364136223846793005ULL + 1442695040888963407ULL;
-    return (state >> 33U) % n;
-  };
-  int refused = 0;
-  for (int i = 0; i < 3000; ++i) {
-    const cuda::Stream stream = below(2) == 0 ? a_ : b_;
-    if (below(2) == 0 || live.empty()) {
-      const Bytes size{1 + below(below(4) == 0 ? 12'000'000 : 300'000)};
-      const auto got = streams_->allocate(size, stream);
-      if (got) live.emplace_back(*got, stream);
-      refused += got ? 0 : 1;
-    } else {
-      std::swap(live[below(live.size())], live.back());
-      ASSERT_TRUE(streams_->free(live.back().first, below(4) == 0 ? stream : live.back().second));
-      live.pop_back();
-    }
-    if (i % 50 == 0) streams_->trim();
+// The end of a backend with everything in it, and of what lives on it.
+TEST_F(CudaFailures, C16_OfTheEnd) {
+  int struck = 0;
+  for (std::uint64_t nth = 1;; ++nth) {
+    SCOPED_TRACE(nth);
+    cuda::BackendConfig config = cuda_config();
+    config.exportable = true;
+    start("two_devices", config);
+    auto streams = cuda::StreamAllocator::create(*backend_);
+    auto pinned = cuda::StreamAllocator::create(*backend_, {.kind = cuda::MemoryKind::pinned});
+    auto buffer = cuda::GrowableBuffer::create(*backend_, {.reservation = page_ * 2});
+    auto shared = cuda::SharedMemory::create(*backend_, page_);
+    ASSERT_TRUE(streams && pinned && buffer && shared && buffer->grow(page_ * 3));
+    const auto side = backend_->make_stream();
+    ASSERT_TRUE(side);
+    const auto block = (*streams)->allocate(6_MiB, *side);
+    ASSERT_TRUE(block && (*pinned)->allocate(64_KiB, *side));
+    work_on(*block, 1_KiB, *side);
+    ASSERT_TRUE(backend_->add_peer(1) && backend_->mark(*side));
+    const Reservation left = reserve(2);
+    ASSERT_TRUE(bind(left.address, create()));
+    const std::uint64_t calls = cuda_calls();
+    ASSERT_EQ(DRIVER(vasim_cuda_fail)("*", nth, 1, CUDA_ERROR_UNKNOWN), 0);
+    streams->reset();
+    pinned->reset();
+    buffer = fail(ErrorCode::malformed);
+    shared = fail(ErrorCode::malformed);
+    if (!backend_->destroy_stream(*side)) (void)backend_->destroy_stream(*side);
+    backend_.reset();
+    const bool hit = cuda_calls() - calls >= nth;
+    DRIVER(vasim_cuda_clear_failures)();
+    EXPECT_EQ(cuda_reports(), "");
+    EXPECT_EQ(DRIVER(vasim_cuda_report_leaks)(), 0U) << cuda_reports();
+    if (!hit) break;
+    ++struck;
+    ASSERT_LT(nth, 2000U);
   }
-  DRIVER(vasim_cuda_clear_failures)();
-  EXPECT_GT(refused, 0);
-  EXPECT_EQ(streams_->validate(), nullptr);
-  EXPECT_EQ(streams_->report().live_allocations, live.size());
-  for (const auto& [address, stream] : live)
-    EXPECT_TRUE(streams_->free(address, stream));
-  streams_->trim(true);
-  EXPECT_EQ(streams_->report().physical, Bytes{});
-  EXPECT_EQ(cuda_live(VASIM_CUDA_HANDLES), 0U);
+  EXPECT_GT(struck, 30);
 }
 
 }  // namespace

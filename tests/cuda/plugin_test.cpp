@@ -20,6 +20,7 @@ class CudaPlugin : public CudaTest {
     ASSERT_NE(library_, nullptr) << dlerror();
     allocate_ = find<decltype(&vaspace_torch_allocate)>("vaspace_torch_allocate");
     free_ = find<decltype(&vaspace_torch_free)>("vaspace_torch_free");
+    record_ = find<decltype(&vaspace_torch_record_stream)>("vaspace_torch_record_stream");
     release_ = find<decltype(&vaspace_torch_release_stream)>("vaspace_torch_release_stream");
     add_ = find<decltype(&vaspace_torch_add_stream)>("vaspace_torch_add_stream");
     trim_ = find<decltype(&vaspace_torch_trim)>("vaspace_torch_trim");
@@ -42,6 +43,7 @@ class CudaPlugin : public CudaTest {
   void* library_ = nullptr;
   decltype(&vaspace_torch_allocate) allocate_{};
   decltype(&vaspace_torch_free) free_{};
+  decltype(&vaspace_torch_record_stream) record_{};
   decltype(&vaspace_torch_release_stream) release_{};
   decltype(&vaspace_torch_add_stream) add_{};
   decltype(&vaspace_torch_trim) trim_{};
@@ -107,6 +109,37 @@ TEST_F(CudaPlugin, AReleasedStreamComesBack) {
   EXPECT_EQ(allocate_(512, 0, per_thread), nullptr);
   EXPECT_NE(std::string(last_error_()).find("not_supported"), std::string::npos) << last_error_();
   EXPECT_EQ(add_(0, per_thread), CUDA_ERROR_NOT_SUPPORTED);
+}
+
+// As torch.Tensor.record_stream does: by the pointer alone, whichever device's it is.
+TEST_F(CudaPlugin, C13_ARecordedStreamIsWaitedFor) {
+  cuda::BackendConfig config = cuda_config();
+  config.device = 1;
+  auto made = cuda::Backend::create(config);
+  ASSERT_TRUE(made);
+  backend_ = std::move(*made);
+  const auto side = backend_->make_stream();
+  ASSERT_TRUE(side);
+  void* first = allocate_(512, 0, nullptr);
+  void* block = allocate_(100'000, 1, nullptr);
+  record_(block, *side);
+  record_(nullptr, *side);
+  free_(block, 100'000, 1, nullptr);
+  vaspace_torch_statistics now{};
+  ASSERT_EQ(statistics_(1, &now), 0);
+  EXPECT_EQ(now.live_bytes, 0U);
+  EXPECT_GE(now.waiting_bytes, 100'000U);
+  EXPECT_EQ(now.bad_frees, 0U);
+  trim_(1);
+  ASSERT_EQ(statistics_(1, &now), 0);
+  EXPECT_EQ(now.waiting_bytes, 0U);
+  EXPECT_EQ(now.physical_bytes, 0U);
+  record_(block, *side);
+  ASSERT_EQ(statistics_(1, &now), 0);
+  EXPECT_EQ(now.bad_frees, 1U) << "it is freed";
+  EXPECT_NE(std::string(last_error_()).find("unknown_address"), std::string::npos) << last_error_();
+  free_(first, 512, 0, nullptr);
+  EXPECT_EQ(code_of(backend_->destroy_stream(*side)), "ok");
 }
 
 class CudaResource : public StreamTest {};

@@ -1,7 +1,5 @@
 // Each rule of CUDA's virtual memory, by our backend on the simulated driver, which reports whoever breaks
 // one.
-#include <dirent.h>
-#include <unistd.h>
 #include <vector>
 
 #include "vaspace/arena/arena_allocator.hpp"
@@ -11,21 +9,6 @@
 
 namespace vaspace::test {
 namespace {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kCycles = 10'000;
-#else
-constexpr int kCycles = 100'000;
-#endif
-
-std::size_t open_files() {
-  std::size_t count = 0;
-  DIR* directory = opendir("/proc/self/fd");
-  while (readdir(directory) != nullptr)
-    ++count;
-  closedir(directory);
-  return count;
-}
 
 class CudaRules : public CudaTest {
  protected:
@@ -201,7 +184,7 @@ TEST_F(CudaRules, C11_C15_ImportsArePairedAndDescriptorsClosedOverManyCycles) {
   const PhysicalId page = create();
   const std::size_t files = open_files();
   const std::uint64_t handles = cuda_live(VASIM_CUDA_HANDLES);
-  for (int i = 0; i < kCycles; ++i) {
+  for (int i = 0; i < cuda_cycles(100'000); ++i) {
     const auto exported = backend_->export_physical(page);
     ASSERT_TRUE(exported);
     const auto imported = backend_->import_physical({page_, 0, {}}, *exported);

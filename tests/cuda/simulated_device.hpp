@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdlib>
+#include <dirent.h>
 #include <gtest/gtest.h>
 #include <string>
 
@@ -11,7 +12,24 @@
 #include "simulators/cuda/driver_api.hpp"
 #include "support/host.hpp"
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define VASPACE_TEST_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define VASPACE_TEST_SANITIZED 1
+#endif
+#endif
+
 namespace vaspace::test {
+
+// How often, where once is not enough: less of it in slow builds.
+constexpr int cuda_cycles(int count) {
+#ifdef VASPACE_TEST_SANITIZED
+  return count / 20;
+#else
+  return count;
+#endif
+}
 
 inline std::string cuda_reports() {
   std::string text;
@@ -19,6 +37,16 @@ inline std::string cuda_reports() {
   for (std::size_t i = 0; DRIVER(vasim_cuda_report_at)(i, &report) == 0; ++i)
     text += std::string(report.rule) + ": " + report.object + ": " + report.reason + "\n";
   return text;
+}
+
+// Descriptors of this process (C15).
+inline std::size_t open_files() {
+  std::size_t count = 0;
+  DIR* directory = opendir("/proc/self/fd");
+  while (readdir(directory) != nullptr)
+    ++count;
+  closedir(directory);
+  return count;
 }
 
 inline std::uint64_t cuda_live(vasim_cuda_kind kind) {

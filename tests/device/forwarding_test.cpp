@@ -55,6 +55,10 @@ class ForwardingTest : public testing::Test {
     note(backend.export_reservation(r));
     note(backend.import_reservation({64_KiB, {}, {}, 0}, {}));
     note(backend.budget(0));
+    note(backend.read_budget(0));
+    note(backend.import_host_pointer(nullptr, {64_KiB, {}, {}, 0}));
+    note(backend.host_pointer_types(nullptr));
+    answers.push_back(std::to_string(backend.host_pointer_alignment().value));
     note(backend.measured_physical());
     const BindOp off{r.address, 128_KiB, {}, {}};
     note(backend.bind({&off, 1}, {}));
@@ -87,9 +91,11 @@ TEST_F(ForwardingTest, EveryCallIsCountedOnceUnderItsName) {
   expected.copied_bytes = 1024;
   expected.set_access = expected.map = expected.unmap = expected.flush = expected.invalidate = 1;
   expected.export_physical = expected.import_physical = expected.locate = 1;
-  expected.export_reservation = expected.import_reservation = 1;
-  expected.budget = expected.measured_physical = expected.completed = expected.wait = 1;
-  expected.failed = 5;  // locate, and both exports and imports
+  expected.export_reservation = 1;
+  expected.import_reservation = 2;  // from a file descriptor, and from a host pointer
+  expected.budget = 2;              // the last reading, and a new one
+  expected.measured_physical = expected.completed = expected.wait = 1;
+  expected.failed = 6;  // locate, and both exports and all imports
   const BackendCounts counts = counting.counts();
   std::vector<std::pair<std::string, std::uint64_t>> got;
   std::vector<std::pair<std::string, std::uint64_t>> wanted;

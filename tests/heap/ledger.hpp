@@ -10,6 +10,10 @@
 
 namespace vaspace::test {
 
+inline TimelinePoint at(std::uint32_t timeline, std::uint64_t value) {
+  return {TimelineId{timeline}, value};
+}
+
 class Ledger {
  public:
   Ledger(const Backend& device, Alignment granularity, Alignment atom)

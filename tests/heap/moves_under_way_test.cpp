@@ -8,10 +8,6 @@ namespace {
 
 using Points = std::vector<TimelinePoint>;
 
-TimelinePoint at(std::uint32_t timeline, std::uint64_t value) {
-  return {TimelineId{timeline}, value};
-}
-
 HeapRequest movable(Bytes size, Mapping mapping = Mapping::none) {
   HeapRequest request = request_for(size, Alignment{256});
   request.movable = true;

@@ -6,10 +6,6 @@
 namespace vaspace::test {
 namespace {
 
-TimelinePoint at(std::uint32_t timeline, std::uint64_t value) {
-  return {TimelineId{timeline}, value};
-}
-
 class HeapRetire : public testing::TestWithParam<std::uint64_t> {
  protected:
   HeapAllocation make() { return *heap_.allocate(request_for(Bytes{GetParam()})); }

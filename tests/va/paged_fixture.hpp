@@ -137,4 +137,18 @@ class PagedTest : public testing::Test {
   std::uint64_t seeds_ = 0;
 };
 
+// With codes to compare.
+class PagedSpaceTest : public PagedTest {
+ protected:
+  [[nodiscard]] ErrorCode acquire(Address address, Bytes size) {
+    const Result<void> done = space_->acquire(address, size);
+    return done ? kDone : done.error().code;
+  }
+  [[nodiscard]] ErrorCode release(Address address, Bytes size) {
+    const Result<void> done = space_->release(address, size);
+    return done ? kDone : done.error().code;
+  }
+  static constexpr ErrorCode kDone = ErrorCode::malformed;  // that nothing here answers
+};
+
 }  // namespace vaspace::test

@@ -1,13 +1,13 @@
 // The backend contract, on lavapipe under validation and on a driver that plays other devices.
 #include "support/backend_contract.hpp"
-#include "support/vulkan_device.hpp"
+#include "vulkan/device.hpp"
 #include "vulkan/fake_driver.hpp"
 
 namespace vaspace::test {
 namespace {
 
 struct OnLavapipe {
-  std::unique_ptr<VulkanDevice> gpu;
+  std::unique_ptr<TestDevice> gpu;
   HostObject<vulkan::Backend> backend;
 
   ~OnLavapipe() {
@@ -43,8 +43,7 @@ Result<BackendPtr> hold(const std::shared_ptr<Holder>& holder, vulkan::BackendCo
 BackendCase lavapipe() {
   const auto make = [](const HostAllocator& host) -> Result<BackendPtr> {
     const auto holder = std::make_shared<OnLavapipe>();
-    std::string why_not;
-    holder->gpu = VulkanDevice::create(why_not);
+    holder->gpu = TestDevice::create();
     if (holder->gpu == nullptr) return fail(ErrorCode::not_supported);
     return hold(holder, holder->gpu->config(), host);
   };

@@ -1,35 +1,18 @@
 // A headless device for these tests: lavapipe, or a device that the simulated driver plays; under the Khronos
 // validation layer, with all that the device has of what the library uses.
 //
-// The test program compiles volk.c itself, as an application may. Several devices may live at once if they
-// are of one driver.
+// The test program compiles volk.c itself, as an application may: the library must not notice. Several
+// devices may live at once if they are of one driver.
 #pragma once
 
-#include <cstdlib>
-#include <cstring>
-#include <dlfcn.h>
-#include <glob.h>
 #include <gtest/gtest.h>
 #include <memory>
-#include <mutex>
-#include <set>
-#include <string>
-#include <string_view>
-#include <vector>
-#include <volk.h>
 
 #include "vaspace/backends/vulkan/sparse.hpp"
 
-#include "vasim_vulkan.h"
+#include "vulkan/instance.hpp"
 
 namespace vaspace::test {
-
-struct DeviceWish {
-  std::string profile;     // of the simulated driver; empty: lavapipe
-  std::string settings{};  // more of VASIM_VULKAN: "key=value;..."
-  bool validate = true;
-  std::set<std::string> without{};  // names of features and extensions that are not enabled
-};
 
 // A timeline semaphore and a value; without one: nothing to wait for or to signal.
 struct SubmitPoint {
@@ -37,7 +20,7 @@ struct SubmitPoint {
   std::uint64_t value = 0;
 };
 
-class TestDevice {
+class TestDevice : public TestInstance {
  public:
   // Null where there is no such driver here.
   [[nodiscard]] static std::unique_ptr<TestDevice> create(const DeviceWish& wish = {}) {
@@ -51,11 +34,8 @@ class TestDevice {
       vkDestroyCommandPool(device, pool_, nullptr);
       vkDestroyDevice(device, nullptr);
     }
-    if (messenger_ != VK_NULL_HANDLE) vkDestroyDebugUtilsMessengerEXT(instance, messenger_, nullptr);
-    if (instance != VK_NULL_HANDLE) vkDestroyInstance(instance, nullptr);
   }
 
-  VkInstance instance = VK_NULL_HANDLE;
   VkPhysicalDevice physical = VK_NULL_HANDLE;
   VkDevice device = VK_NULL_HANDLE;
   VkQueue graphics = VK_NULL_HANDLE;
@@ -67,8 +47,6 @@ class TestDevice {
   vulkan::DeviceFeatures features;
   std::set<std::string> extensions;
 
-  [[nodiscard]] bool simulated() const { return !wish_.profile.empty(); }
-  [[nodiscard]] bool validated() const { return messenger_ != VK_NULL_HANDLE; }
   [[nodiscard]] vulkan::BackendConfig config() const {
     vulkan::BackendConfig config;
     config.instance = instance;
@@ -87,32 +65,6 @@ class TestDevice {
     config.usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_VERTEX_BUFFER_BIT;
     return config;
   }
-  // Every warning and error of the layer and every report of the simulated driver, a line each.
-  [[nodiscard]] std::string messages() const {
-    std::string all;
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      for (const std::string& message : messages_)
-        all += message + "\n";
-    }
-    if (!simulated()) return all;
-    VasimVulkanReport report{};
-    for (std::size_t i = 0; control().report_at(i, &report) != 0; ++i)
-      all += std::string(report.rule) + ": " + report.object + ": " + report.reason + "\n";
-    return all;
-  }
-  void clear_messages() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    messages_.clear();
-    if (simulated()) control().clear_reports();
-  }
-  // Of the simulated driver.
-  [[nodiscard]] static const VasimVulkanControl& control() {
-    void* const driver = dlopen(VASIM_VULKAN_LIBRARY, RTLD_NOW | RTLD_NOLOAD);
-    const auto get = reinterpret_cast<PFN_vasim_vulkan_control>(dlsym(driver, "vasim_vulkan_control"));
-    return *get(VASIM_VULKAN_CONTROL_VERSION);
-  }
-
   VkSemaphore timeline_semaphore() const {
     VkSemaphoreTypeCreateInfo type{};
     type.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO;
@@ -222,13 +174,10 @@ class TestDevice {
   }
 
  private:
-  explicit TestDevice(const DeviceWish& wish) : wish_(wish) {}
+  explicit TestDevice(const DeviceWish& wish) : TestInstance(wish) {}
 
   bool open() {
-    if (!choose_driver() || volkInitialize() != VK_SUCCESS || !create_instance()) return false;
-    volkLoadInstance(instance);
-    watch();
-    if (!pick() || !create_device()) return false;
+    if (!open_instance() || !pick() || !create_device()) return false;
     keep_loaded("libvulkan_lvp.so");
     keep_loaded("libVkLayer_khronos_validation.so");
     VkCommandPoolCreateInfo info{};
@@ -236,107 +185,6 @@ class TestDevice {
     info.flags = VK_COMMAND_POOL_CREATE_TRANSIENT_BIT;
     info.queueFamilyIndex = graphics_family;
     return vkCreateCommandPool(device, &info, nullptr, &pool_) == VK_SUCCESS;
-  }
-
-  bool choose_driver() {
-    std::string manifest;
-    if (simulated()) {
-      manifest = VASIM_VULKAN_MANIFEST;
-      setenv("VASIM_VULKAN", ("quiet=1;profile=" + wish_.profile + ";" + wish_.settings).c_str(), 1);
-    } else {
-      glob_t found{};
-      if (glob("/usr/share/vulkan/icd.d/lvp_icd*.json", 0, nullptr, &found) == 0 && found.gl_pathc != 0)
-        manifest = found.gl_pathv[0];
-      globfree(&found);
-    }
-    setenv("VK_DRIVER_FILES", manifest.c_str(), 1);
-    setenv("VK_ICD_FILENAMES", manifest.c_str(), 1);
-    setenv("VK_LOADER_LAYERS_DISABLE", "~implicit~", 1);
-    setenv("NODEVICE_SELECT", "1", 1);
-    // Synchronisation between submits is behind a switch of its own.
-    setenv("VK_LAYER_ENABLES", "VALIDATION_CHECK_ENABLE_SYNCHRONIZATION_VALIDATION_QUEUE_SUBMIT", 1);
-    return !manifest.empty();
-  }
-  // What a driver or layer keeps in its globals is no leak; a leak checker sees that only while it is loaded.
-  static void keep_loaded(const char* library) {
-    if (void* kept = dlopen(library, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE)) dlclose(kept);
-  }
-
-  static bool layer_present(std::string_view name) {
-    std::uint32_t count = 0;
-    vkEnumerateInstanceLayerProperties(&count, nullptr);
-    std::vector<VkLayerProperties> layers(count);
-    vkEnumerateInstanceLayerProperties(&count, layers.data());
-    for (const VkLayerProperties& layer : layers) {
-      if (name == layer.layerName) return true;
-    }
-    return false;
-  }
-  bool create_instance() {
-    constexpr const char* kLayer = "VK_LAYER_KHRONOS_validation";
-    constexpr const char* kExtension = VK_EXT_DEBUG_UTILS_EXTENSION_NAME;
-    const VkValidationFeatureEnableEXT enables[] = {
-        VK_VALIDATION_FEATURE_ENABLE_BEST_PRACTICES_EXT,
-        VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT};
-    VkDebugUtilsMessengerCreateInfoEXT watcher = messenger_info();
-    VkValidationFeaturesEXT validation{};
-    validation.sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT;
-    validation.pNext = &watcher;
-    validation.enabledValidationFeatureCount = 2;
-    validation.pEnabledValidationFeatures = enables;
-    VkApplicationInfo application{};
-    application.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO;
-    application.apiVersion = simulated() ? VK_API_VERSION_1_1 : VK_API_VERSION_1_3;
-    VkInstanceCreateInfo info{};
-    info.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO;
-    info.pApplicationInfo = &application;
-    validate_ = wish_.validate && layer_present(kLayer);
-    if (validate_) {
-      info.pNext = &validation;
-      info.enabledLayerCount = 1;
-      info.ppEnabledLayerNames = &kLayer;
-      info.enabledExtensionCount = 1;
-      info.ppEnabledExtensionNames = &kExtension;
-    }
-    return vkCreateInstance(&info, nullptr, &instance) == VK_SUCCESS;
-  }
-  VkDebugUtilsMessengerCreateInfoEXT messenger_info() {
-    VkDebugUtilsMessengerCreateInfoEXT info{};
-    info.sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT;
-    info.messageSeverity =
-        VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT;
-    info.messageType =
-        VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_TYPE_PERFORMANCE_BIT_EXT;
-    info.pfnUserCallback = &heard;
-    info.pUserData = this;
-    return info;
-  }
-  void watch() {
-    if (!validate_) return;
-    const VkDebugUtilsMessengerCreateInfoEXT info = messenger_info();
-    vkCreateDebugUtilsMessengerEXT(instance, &info, nullptr, &messenger_);
-  }
-  // Best practices that do not fit a test: its resources are small on purpose, and it watches by an extension
-  // that is not for shipped programs, and has calls refused. And the layer takes two ranges of one sparse
-  // buffer for one memory.
-  static bool expected(std::string_view id) {
-    for (const std::string_view allowed :
-         {"VUID-vkCmdCopyBuffer-pRegions-00117", "UNASSIGNED-BestPractices-Error-Result",
-          "UNASSIGNED-BestPractices-vkAllocateMemory-small-allocation",
-          "UNASSIGNED-BestPractices-vkBindMemory-small-dedicated-allocation",
-          "UNASSIGNED-BestPractices-vkCreateInstance-specialuse-extension-debugging"}) {
-      if (id == allowed) return true;
-    }
-    return false;
-  }
-  static VkBool32 VKAPI_PTR heard(VkDebugUtilsMessageSeverityFlagBitsEXT, VkDebugUtilsMessageTypeFlagsEXT,
-                                  const VkDebugUtilsMessengerCallbackDataEXT* data, void* user) {
-    auto& self = *static_cast<TestDevice*>(user);
-    const std::string id = data->pMessageIdName != nullptr ? data->pMessageIdName : "";
-    if (expected(id)) return VK_FALSE;
-    const std::lock_guard<std::mutex> lock(self.mutex_);
-    self.messages_.push_back(id + ": " + data->pMessage);
-    return VK_FALSE;
   }
 
   bool pick() {
@@ -361,7 +209,6 @@ class TestDevice {
     return graphics_family < count;
   }
 
-  [[nodiscard]] bool wanted(const char* name) const { return wish_.without.count(name) == 0; }
   // What a later Vulkan took over is not enabled as an extension there.
   [[nodiscard]] bool core_has(std::string_view name) const {
     return !simulated() && (name == "VK_KHR_timeline_semaphore" || name == "VK_KHR_buffer_device_address");
@@ -410,6 +257,8 @@ class TestDevice {
     all.features.sparseBinding = core.sparseBinding && wanted("sparseBinding");
     all.features.sparseResidencyBuffer = core.sparseResidencyBuffer && wanted("sparseResidencyBuffer");
     all.features.sparseResidencyAliased = core.sparseResidencyAliased && wanted("sparseResidencyAliased");
+    all.features.sparseResidencyImage2D = core.sparseResidencyImage2D && wanted("sparseResidencyImage2D");
+    all.features.sparseResidencyImage3D = core.sparseResidencyImage3D && wanted("sparseResidencyImage3D");
     guarded.protectedMemory = guarded.protectedMemory && wanted("protectedMemory");
     priority.memoryPriority = priority.memoryPriority && wanted("memoryPriority");
     timeline.timelineSemaphore = timeline.timelineSemaphore && wanted("timelineSemaphore");
@@ -440,12 +289,7 @@ class TestDevice {
     return true;
   }
 
-  DeviceWish wish_;
-  bool validate_ = false;
-  VkDebugUtilsMessengerEXT messenger_ = VK_NULL_HANDLE;
   VkCommandPool pool_ = VK_NULL_HANDLE;
-  mutable std::mutex mutex_;
-  std::vector<std::string> messages_;
 };
 
 }  // namespace vaspace::test

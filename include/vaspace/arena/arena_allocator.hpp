@@ -30,6 +30,10 @@ struct ArenaConfig {
   static constexpr Bytes kEarnByPage = kMaxBytes;
   static constexpr Bytes kLargePage = 256_KiB;
   Bytes earn = kEarnByPage;  // eight pages where they are larger than kLargePage, else 0
+  // Where reserving commits: the first block, a power of two of at least 64 KiB; each further one is half as
+  // large as all that are held, for who holds little and wants little beside it. 0: 4 MiB, each twice the
+  // last, which needs fewer of them.
+  Bytes first_block{};
   // What collect keeps of empty pages: so much, and so many percent of live bytes.
   Bytes retain = 2_MiB;
   std::uint32_t retain_percent = 1;

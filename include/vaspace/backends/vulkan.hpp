@@ -4,7 +4,8 @@
 //  - Reserving commits (capabilities.reserve_commits); nothing is ever bound, and there are no pages.
 //  - Addresses are synthetic: (slot of the memory object + 1) * 2^40 + offset, the lowest free slot first, so
 //    that the same calls get the same addresses (R9). locate() turns one into {VkDeviceMemory, offset}.
-//  - Never more memory objects are held than the device allows (V4), and none is larger than it allows (V5).
+//  - Never more memory objects are held than the device allows (V4), by all backends that share an account
+//    together, and none is larger than it allows (V5).
 //  - A memory object is mapped at most once, and wholly; map() and unmap() count (V10). Only host-visible
 //    memory is mapped (V11). What is flushed or invalidated is widened to whole atoms (V12).
 //
@@ -17,6 +18,7 @@
 #include <span>
 #include <vulkan/vk_platform.h>
 
+#include "vaspace/backends/vulkan/device_account.hpp"
 #include "vaspace/base/host_object.hpp"
 #include "vaspace/device/backend.hpp"
 
@@ -39,18 +41,25 @@ namespace vaspace::vulkan {
 // What the application enabled when it created the device. A driver does not tell; and what is not enabled
 // must not be used.
 struct DeviceFeatures {
-  bool buffer_device_address = false;     // bufferDeviceAddress
-  bool memory_priority = false;           // VK_EXT_memory_priority: memoryPriority
-  bool protected_memory = false;          // protectedMemory
-  bool device_coherent_memory = false;    // VK_AMD_device_coherent_memory: deviceCoherentMemory
-  bool sparse_binding = false;            // sparseBinding
-  bool sparse_residency_buffer = false;   // sparseResidencyBuffer
-  bool sparse_residency_aliased = false;  // sparseResidencyAliased
-  bool timeline_semaphore = false;        // timelineSemaphore
+  bool buffer_device_address = false;      // bufferDeviceAddress
+  bool memory_priority = false;            // VK_EXT_memory_priority: memoryPriority
+  bool protected_memory = false;           // protectedMemory
+  bool device_coherent_memory = false;     // VK_AMD_device_coherent_memory: deviceCoherentMemory
+  bool sparse_binding = false;             // sparseBinding
+  bool sparse_residency_buffer = false;    // sparseResidencyBuffer
+  bool sparse_residency_aliased = false;   // sparseResidencyAliased
+  bool timeline_semaphore = false;         // timelineSemaphore
+  bool sparse_residency_image_2d = false;  // sparseResidencyImage2D
+  bool sparse_residency_image_3d = false;  // sparseResidencyImage3D
 };
 
 // Reads it off the structure that the device was created with, chained features included.
 [[nodiscard]] DeviceFeatures features_of(const VkDeviceCreateInfo& info) noexcept;
+
+// The feature without which none of these memory types may be used, by the name that Vulkan has for it; null:
+// one may, or it is no feature that is missing.
+[[nodiscard]] const char* missing_feature(const DeviceProfile& profile, std::uint32_t memory_type_bits,
+                                          const DeviceFeatures& features) noexcept;
 
 // A function of the application's own, by the name that Vulkan has for it.
 struct NamedFunction {
@@ -75,9 +84,12 @@ struct BackendConfig {
   DeviceFeatures features{};
   // Ask VK_EXT_memory_budget for budgets where the physical device has it.
   bool memory_budget = true;
-  // Memory objects that this backend may hold at once; 0: what the device allows for the whole process
-  // (maxMemoryAllocationCount), lowered to the 2^24 - 1 that addresses can name.
+  // Memory objects that this backend, and whoever shares its account, may hold at once; 0: what the device
+  // allows for the whole process (maxMemoryAllocationCount), lowered to the 2^24 - 1 that addresses can name.
   std::uint32_t max_memory_objects = 0;
+  // Where what is held of the device is counted (V4, V30). It outlives the backend. Null: in an account of
+  // its own; then other backends on this device must be handed this one's, account(), to count with it.
+  DeviceAccount* account = nullptr;
   HostAllocator host = default_host_allocator();
 };
 
@@ -113,6 +125,8 @@ class Backend final : public vaspace::Backend {
   // count (V14).
   [[nodiscard]] Result<Budget> budget(std::uint32_t heap) noexcept override;
   static constexpr std::uint32_t kBudgetReadingLife = 32;
+  // The same, from a reading of now.
+  [[nodiscard]] Result<Budget> read_budget(std::uint32_t heap) noexcept override;
 
   // One vkAllocateMemory. Any alignment up to 2^40 is met; `hint` is ignored. Memory that is dedicated to a
   // resource (V8) may have any size, because Vulkan wants exactly the resource's. Exportable memory has
@@ -157,24 +171,28 @@ class Backend final : public vaspace::Backend {
   // Exported memory has to be dedicated on this device (V18).
   [[nodiscard]] bool export_needs_dedicated() const noexcept;
 
-  // What the frontend needs of the device, as the configuration gave it or the device says.
+  // What the frontend needs of the device, as the configuration gave it or the device says; `account` is
+  // filled in, so that a backend made of this configuration counts with this one.
   [[nodiscard]] VkDevice device() const noexcept;
   [[nodiscard]] const BackendConfig& config() const noexcept;
   [[nodiscard]] const ResourceLimits& resource_limits() const noexcept;
+  // What is held of the device by all that count here; whoever else takes memory objects or sparse address
+  // space of it claims them here.
+  [[nodiscard]] DeviceAccount& account() const noexcept;
   // A function of the device for buffers, images and names; null where the device or this list has it not.
   [[nodiscard]] PFN_vkVoidFunction function(const char* name) const noexcept;
 
   // What host pointers that are imported are aligned to, and their sizes; 0 where VK_EXT_external_memory_host
   // is not enabled.
-  [[nodiscard]] Bytes host_pointer_alignment() const noexcept;
+  [[nodiscard]] Bytes host_pointer_alignment() const noexcept override;
   // The memory types, as a bit mask, that this pointer can be imported as. Errors: not_supported,
   // invalid_alignment, the driver's own.
-  [[nodiscard]] Result<std::uint32_t> host_pointer_types(const void* pointer) noexcept;
+  [[nodiscard]] Result<std::uint32_t> host_pointer_types(const void* pointer) noexcept override;
   // Memory that is the host's: `pointer` stays the caller's and outlives the reservation. Errors:
   // invalid_alignment (of the pointer), invalid_size (no multiple of host_pointer_alignment()), and as
   // reserve().
   [[nodiscard]] Result<Reservation> import_host_pointer(void* pointer,
-                                                        const ReservationRequest& request) noexcept;
+                                                        const ReservationRequest& request) noexcept override;
 
   // Makes a timeline semaphore of the application's known, so that points on it can be asked for and waited
   // for. It outlives the backend, or is forgotten before its end. Errors: not_supported (timelineSemaphore is

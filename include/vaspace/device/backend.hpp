@@ -134,6 +134,9 @@ class Backend {
   [[nodiscard]] virtual const DeviceProfile& profile() const noexcept = 0;
   // Errors: invalid_argument for a heap that does not exist.
   [[nodiscard]] virtual Result<Budget> budget(std::uint32_t heap) noexcept = 0;
+  // The same as the driver says it now, where budget() may answer with what it said a while ago: for callers
+  // that keep a reading of their own.
+  [[nodiscard]] virtual Result<Budget> read_budget(std::uint32_t heap) noexcept { return budget(heap); }
   // Bytes of physical memory held now as the OS or driver measures them, over all heaps. Errors:
   // not_supported.
   [[nodiscard]] virtual Result<Bytes> measured_physical() noexcept { return fail(ErrorCode::not_supported); }
@@ -192,6 +195,18 @@ class Backend {
   }
   [[nodiscard]] virtual Result<Reservation> import_reservation(const ReservationRequest&,
                                                                ExternalHandle) noexcept {
+    return fail(ErrorCode::not_supported);
+  }
+
+  // Memory that is the host's, as a reservation where reserving commits. The pointer and the request's size
+  // are multiples of what host_pointer_alignment() says (0: there is no such thing here), and its memory type
+  // is one of the bits that host_pointer_types() answers for the pointer. The memory stays the caller's and
+  // outlives the reservation.
+  [[nodiscard]] virtual Bytes host_pointer_alignment() const noexcept { return {}; }
+  [[nodiscard]] virtual Result<std::uint32_t> host_pointer_types(const void*) noexcept {
+    return fail(ErrorCode::not_supported);
+  }
+  [[nodiscard]] virtual Result<Reservation> import_host_pointer(void*, const ReservationRequest&) noexcept {
     return fail(ErrorCode::not_supported);
   }
 

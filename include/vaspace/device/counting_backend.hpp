@@ -64,6 +64,8 @@ class CountingBackend final : public ForwardingBackend {
   void reset() noexcept;
 
   [[nodiscard]] Result<Budget> budget(std::uint32_t heap) noexcept override;
+  // Counted as budget.
+  [[nodiscard]] Result<Budget> read_budget(std::uint32_t heap) noexcept override;
   [[nodiscard]] Result<Bytes> measured_physical() noexcept override;
   [[nodiscard]] Result<Reservation> reserve(const ReservationRequest& request) noexcept override;
   [[nodiscard]] Result<void> release(const Reservation& reservation) noexcept override;
@@ -85,6 +87,9 @@ class CountingBackend final : public ForwardingBackend {
   [[nodiscard]] Result<ExternalHandle> export_reservation(const Reservation& reservation) noexcept override;
   [[nodiscard]] Result<Reservation> import_reservation(const ReservationRequest& request,
                                                        ExternalHandle handle) noexcept override;
+  // Counted and told as import_reservation.
+  [[nodiscard]] Result<Reservation> import_host_pointer(void* pointer,
+                                                        const ReservationRequest& request) noexcept override;
   [[nodiscard]] Result<NativeRange> locate(Address address) noexcept override;
   [[nodiscard]] Result<bool> completed(TimelinePoint point) noexcept override;
   [[nodiscard]] Result<void> wait(TimelinePoint point, std::uint64_t timeout_ns) noexcept override;

@@ -16,6 +16,9 @@ class ForwardingBackend : public Backend {
 
   [[nodiscard]] const DeviceProfile& profile() const noexcept override { return next_->profile(); }
   [[nodiscard]] Result<Budget> budget(std::uint32_t heap) noexcept override { return next_->budget(heap); }
+  [[nodiscard]] Result<Budget> read_budget(std::uint32_t heap) noexcept override {
+    return next_->read_budget(heap);
+  }
   [[nodiscard]] Result<Bytes> measured_physical() noexcept override { return next_->measured_physical(); }
 
   [[nodiscard]] Result<Reservation> reserve(const ReservationRequest& request) noexcept override {
@@ -67,6 +70,16 @@ class ForwardingBackend : public Backend {
   [[nodiscard]] Result<Reservation> import_reservation(const ReservationRequest& request,
                                                        ExternalHandle handle) noexcept override {
     return next_->import_reservation(request, handle);
+  }
+  [[nodiscard]] Bytes host_pointer_alignment() const noexcept override {
+    return next_->host_pointer_alignment();
+  }
+  [[nodiscard]] Result<std::uint32_t> host_pointer_types(const void* pointer) noexcept override {
+    return next_->host_pointer_types(pointer);
+  }
+  [[nodiscard]] Result<Reservation> import_host_pointer(void* pointer,
+                                                        const ReservationRequest& request) noexcept override {
+    return next_->import_host_pointer(pointer, request);
   }
   [[nodiscard]] Result<NativeRange> locate(Address address) noexcept override {
     return next_->locate(address);

@@ -8,8 +8,8 @@
 //
 // Always true:
 //  - Two allocations that are live never overlap. A block freed on a stream goes to that stream alone until
-//    an event that was recorded after the free has passed; nothing that a stream may still use is unbound
-//    (C13).
+//    an event that was recorded after the free has passed; nothing that a stream may still use is unmapped
+//    (C13): its pages may be behind a second address meanwhile, of the same stream.
 //  - Pages that stream A has emptied are taken for stream B only after A's event has passed. Events are
 //    recorded when somebody wants the memory, not when it is freed.
 //  - A request is refused for lack of memory only where the pages are not there: what any stream has parked,
@@ -42,7 +42,7 @@ struct StreamConfig {
   MemoryKind kind = MemoryKind::device;
   std::span<const SizeClass> classes = kStandardSizeClasses;  // of each stream's arena
   Bytes page_size{};                                          // one that the device offers; 0: the smallest
-  std::uint32_t max_pools = 256;  // streams, counted once per tag that is used on them
+  std::uint32_t max_pools = 256;  // streams that are not released, counted once per tag that is used on them
   // What each stream may keep parked in its cache: so many bytes and 1/256 of what is live on it.
   Bytes park{};  // 0: half a page
   HostAllocator host = default_host_allocator();
@@ -97,13 +97,20 @@ class StreamAllocator {
   // Never waits, never calls the driver. Errors, and nothing has changed: unknown_address (never given out,
   // or freed already), interior_address, wrong_state (the stream was released), not_supported.
   [[nodiscard]] Result<void> free(Address address, Stream stream) noexcept;
+  // The memory is used on this stream too. Whatever is freed then goes back only when the stream has passed
+  // all that was put on it until somebody wanted the memory; once is enough per allocation and stream.
+  // Errors, and nothing has changed: unknown_address, wrong_state (the stream was released), not_supported,
+  // out_of_space, out_of_host_memory.
+  [[nodiscard]] Result<void> record_stream(Address address, Stream stream) noexcept;
   // What was asked for. Errors: unknown_address.
   [[nodiscard]] Result<Bytes> size_of(Address address) const noexcept;
 
   // Before the stream is destroyed. What was freed on it is everybody's once the stream's last event has
   // passed; what is live on it stays valid and is freed on another stream. Using the stream again is
-  // wrong_state until add_stream(), for the driver may give its number to a new one. Errors: unknown_handle
-  // (no memory of it here), or what the driver said: then the stream is not released.
+  // wrong_state until add_stream(), for the driver may give its number to a new one; eight bytes remember
+  // that. What it leaves is the next new stream's, which begins behind its last event where that has not
+  // passed and no pool is left. Errors: unknown_handle (no memory of it here), out_of_host_memory, or what
+  // the driver said: then the stream is not released.
   [[nodiscard]] Result<void> release_stream(Stream stream) noexcept;
   // Only needed for a stream whose number was released before, and before it is used: it begins then behind
   // what was put on the released one. Errors: out_of_space, out_of_host_memory, or what the driver said; then

@@ -23,6 +23,10 @@ void* vaspace_torch_allocate(ssize_t size, int device, struct CUstream_st* strea
 /* `memory` was allocated on the device; all use of it is on the stream, or was waited for. NULL is nothing.
    What is wrong is counted and said by vaspace_torch_last_error, and changes nothing. */
 void vaspace_torch_free(void* memory, ssize_t size, int device, struct CUstream_st* stream);
+/* The memory, which is of whichever device, is used on this stream too: what is freed then waits for it as
+   well. Of the type that PyTorch's set_record_stream_fn takes. NULL is nothing; what is wrong is counted as a
+   bad free is. */
+void vaspace_torch_record_stream(void* memory, struct CUstream_st* stream);
 /* Before a stream is destroyed; 0, or the CUresult. */
 int vaspace_torch_release_stream(int device, struct CUstream_st* stream);
 /* Where the driver has given a released stream's number to a new one, before that is used; 0, or the
@@ -38,7 +42,8 @@ typedef struct vaspace_torch_statistics {
   uint64_t idle_bytes;     /* part of it that is behind no address */
   uint64_t parked_bytes;   /* freed, kept by a stream for the same size */
   uint64_t refused;        /* allocations that got NULL */
-  uint64_t bad_frees;      /* frees that changed nothing */
+  uint64_t bad_frees;      /* frees, and streams recorded, that changed nothing */
+  uint64_t waiting_bytes;  /* freed, but other streams have not passed yet */
 } vaspace_torch_statistics;
 
 /* 0, or -1 where nothing was allocated on the device yet. */

@@ -10,7 +10,8 @@
 //    V2); in non-coherent memory no two allocations share an atom (V13); what needs a device address lies in
 //    memory that has one (V9).
 //  - Every byte from the device passes one gate, which keeps the count of memory objects (V4), their size
-//    (V5) and the budget (V16).
+//    (V5) and the budget (V16). The driver is asked for a budget after 32 changes and before a request is
+//    refused; nothing else keeps a reading.
 //  - An allocate that fails has changed nothing but that unused memory may have been given back (R7). free
 //    neither fails nor asks for host memory nor calls the driver; collect, trim and the destructor give back.
 //  - What was retired is nobody's until all of its points have passed; then collect frees it.
@@ -50,6 +51,14 @@ struct TimelineReader {
   Result<bool> (*completed)(void* user, TimelinePoint point) noexcept = nullptr;
 };
 
+// Who holds memory through a heap that nobody uses just now: asked to let go of it before a request is
+// refused or passes the budget. Called on the thread of that request, with no lock held; it may free, not
+// allocate.
+struct PressureHandler {
+  void* user = nullptr;
+  void (*give_back)(void* user) noexcept = nullptr;
+};
+
 struct HeapGuards {
   // Behind every allocation, filled with a pattern where the host sees the memory, and looked at by
   // check_corruption() and when it is freed. Rounded up to 16. 0: none.
@@ -82,6 +91,7 @@ struct HeapConfig {
   std::array<Bytes, kMaxHeaps> heap_limits{};
   std::uint64_t max_memory_objects = 0;
   TimelineReader timelines{};
+  PressureHandler on_pressure{};
   HeapGuards guards{};
   HostAllocator host = default_host_allocator();
   MisuseHandler on_misuse{};
@@ -99,6 +109,18 @@ struct ImportRequest {
   std::uint32_t memory_type = 0;  // the exporter's (V17)
   DedicatedResource resource{};
   bool device_address = false;
+  std::string_view name{};
+  std::uint64_t user_data = 0;
+};
+
+struct HostPointerRequest {
+  void* pointer = nullptr;
+  Bytes size{};
+  // Beside what the driver says of the pointer: of the resource that is to lie there.
+  std::uint32_t memory_type_bits = ~0U;
+  Intent intent = Intent::upload;  // chooses among the types that are left
+  bool device_address = false;
+  BudgetPolicy budget = BudgetPolicy::may_exceed;
   std::string_view name{};
   std::uint64_t user_data = 0;
 };
@@ -126,6 +148,9 @@ class BasicHeap {
   // has what is needed; a feature that is not on), too_large, out_of_device_memory (device or budget),
   // out_of_address_space (V4), out_of_host_memory, unknown_handle (the pool), or what the driver said.
   [[nodiscard]] Result<HeapAllocation> allocate(const HeapRequest& request) noexcept;
+  // The same with these requirements instead of the request's.
+  [[nodiscard]] Result<HeapAllocation> allocate(const MemoryRequirements& needs,
+                                                const HeapRequest& request) noexcept;
   // All or none. Errors: as allocate; invalid_argument where the spans differ in length.
   [[nodiscard]] Result<void> allocate(std::span<const HeapRequest> requests,
                                       std::span<HeapAllocation> out) noexcept;
@@ -187,6 +212,18 @@ class BasicHeap {
   // allocate.
   [[nodiscard]] Result<HeapAllocation> import_memory(const ImportRequest& request,
                                                      ExternalHandle handle) noexcept;
+
+  // Memory that is the host's (`pointer` stays the caller's and outlives the allocation), as a memory object
+  // of its own that may be aliased. Errors: invalid_alignment and invalid_size (V17: pointer and size are
+  // multiples of Backend::host_pointer_alignment()), invalid_argument (null), not_supported (the device
+  // cannot; no memory type is both the pointer's and the request's), as allocate.
+  [[nodiscard]] Result<HeapAllocation> import_host_pointer(const HostPointerRequest& request) noexcept;
+
+  // For who takes memory from the same device by himself, a memory object at a time, and wants it held to the
+  // budget with this heap's, and reported: enter_guest before the driver is asked, then guest_step for what
+  // has become of it. Errors: as allocate's of budget and V4; invalid_argument (no such type).
+  [[nodiscard]] Result<void> enter_guest(std::uint32_t memory_type, Bytes size, BudgetPolicy policy) noexcept;
+  void guest_step(std::uint32_t memory_type, Bytes size, GuestStep step) noexcept;
 
   // Errors: invalid_configuration, as choose_memory_types, out_of_host_memory; linear and ring take their
   // block at once: as allocate.

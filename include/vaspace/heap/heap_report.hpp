@@ -18,6 +18,7 @@ struct HeapFigures {
   Bytes live{};                    // asked for
   Bytes used{};                    // handed out for it
   Bytes committed{};               // held from the device
+  Bytes guests{};                  // of it, what others have taken through Heap::enter_guest
 };
 
 // Of one heap of the device, as the gate sees it (V16).
@@ -34,7 +35,7 @@ struct HeapReport {
   std::array<HeapFigures, kMaxMemoryTypes> memory_types{};
   std::uint32_t heap_count = 0;
   std::array<HeapBudget, kMaxHeaps> heaps{};
-  std::uint64_t memory_objects = 0;  // held from the device (V4)
+  std::uint64_t memory_objects = 0;  // held from the device (V4), guests too
   std::uint64_t dedicated = 0;       // of them, of one allocation each
   std::uint64_t retired = 0;         // allocations that wait for the device
   Bytes retired_bytes{};
@@ -44,6 +45,14 @@ struct HeapReport {
   std::uint64_t refused_by_driver = 0;        // releases that it did not take; they are tried again
   std::uint64_t refused_by_budget = 0;        // requests
   std::uint64_t lost_timeline_questions = 0;  // `completed` that answered with an error
+};
+
+// What becomes of memory that somebody else takes from the device through a heap's gate.
+enum class GuestStep : std::uint8_t {
+  taken,    // entered: the driver has given it
+  refused,  // entered: the driver has not, and it is forgotten
+  leaving,  // taken: it is about to go back
+  left,     // leaving: it has gone back, and it is forgotten
 };
 
 // Where text goes, piece by piece. False: the sink is full or broken, and nothing more is written.

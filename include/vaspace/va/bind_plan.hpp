@@ -49,7 +49,8 @@ struct PlanShape {
 
 class BindPlan {
  public:
-  explicit BindPlan(const HostAllocator& host) noexcept : unbinds_(host), binds_(host), restores_(host) {}
+  explicit BindPlan(const HostAllocator& host) noexcept
+      : unbinds_(host), binds_(host), restores_(host), pages_(host) {}
 
   [[nodiscard]] Address address() const noexcept { return address_; }
   [[nodiscard]] Bytes size() const noexcept { return size_; }
@@ -71,8 +72,12 @@ class BindPlan {
   }
 
  private:
+  friend class PendingCommit;
   friend class Planner;
   friend class VaSpace;
+
+  // Nothing yet, of a range.
+  void start_over(Address address, Bytes size) noexcept;
 
   Address address_{};
   Bytes size_{};
@@ -82,6 +87,7 @@ class BindPlan {
   HostArray<BindOp> unbinds_;
   HostArray<BindOp> binds_;
   HostArray<BindOp> restores_;
+  HostArray<PhysicalId> pages_;  // of a map of single pages, where `target_` is nothing
   bool rebinds_rests_ = false;
   bool in_two_calls_ = false;
 

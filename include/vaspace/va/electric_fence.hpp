@@ -20,7 +20,7 @@
 #include <span>
 #include <string_view>
 
-#include "vaspace/va/va_space.hpp"
+#include "vaspace/va/shared_va_space.hpp"
 
 namespace vaspace {
 
@@ -136,9 +136,8 @@ class ElectricFence {
   std::uint32_t pop(Queue& queue) noexcept;
 
   const ElectricFenceConfig config_;
-  mutable std::mutex mutex_;  // of all but *space_; never held during a driver call
-  std::mutex map_mutex_;      // of *space_
-  HostObject<VaSpace> space_;
+  mutable std::mutex mutex_;  // of all but the space; never held during a driver call
+  SharedVaSpace space_;
   Bytes wanted_quarantine_{};
   FreeSpace addresses_;
   std::uint64_t cursor_ = 0;  // where the next one is looked for first

@@ -29,14 +29,15 @@
 // Thread-safe.
 #pragma once
 
+#include <array>
 #include <condition_variable>
 #include <mutex>
 
 #include "vaspace/va/mesh_packer.hpp"
 #include "vaspace/va/page_books.hpp"
 #include "vaspace/va/page_pool.hpp"
+#include "vaspace/va/shared_va_space.hpp"
 #include "vaspace/va/step_budget.hpp"
-#include "vaspace/va/va_space.hpp"
 
 namespace vaspace {
 
@@ -164,12 +165,14 @@ class PagedSpace {
   using Lock = std::unique_lock<std::mutex>;
   static constexpr std::uint32_t kNone = PageBooks::kNone;
   static constexpr std::uint32_t kBatch = 64;
-  static constexpr std::uint64_t kLanes = 2;  // a step's and acquire's
+  static constexpr std::uint64_t kAcquireLanes = 4;
+  static constexpr std::uint64_t kLanes = kAcquireLanes + 1;  // and a step's
 
   // What one mover needs: addresses to copy to, and scratch.
   struct Lane {
     explicit Lane(const HostAllocator& host) noexcept : mask(host), copies(host) {}
     Address staging{};
+    bool in_use = false;
     HostArray<std::uint64_t> mask;  // of the page that moves, as it was when it was taken in hand
     HostArray<CopyOp> copies;
     PhysicalId stuck{};  // the driver would not unbind it from the staging addresses: nobody's until it does
@@ -234,6 +237,8 @@ class PagedSpace {
   };
   // `back`: to what it was before, out of the host memory that is kept for that.
   [[nodiscard]] Bound map_at(const MapRequest& request, bool back = false) noexcept;
+  // Waits for it.
+  [[nodiscard]] Bound settled(const Result<TimelinePoint>& point) const noexcept;
   [[nodiscard]] Result<void> unmap_at(Address address, Bytes size) noexcept;
 
   // paged_space_collect.cpp
@@ -270,6 +275,7 @@ class PagedSpace {
   [[nodiscard]] Result<void> unstage(Lane& lane, bool large, PhysicalId physical) noexcept;
   [[nodiscard]] Result<void> clear_staging(Lane& lane) noexcept;
   void clear_stagings() noexcept;
+  [[nodiscard]] Lane& take_lane(Lock& lock) noexcept;
 
   // promotion.cpp
   [[nodiscard]] bool worth_promoting(std::uint32_t block) const noexcept;
@@ -313,7 +319,7 @@ class PagedSpace {
   [[nodiscard]] std::optional<Bytes> room_of(std::uint32_t type) const noexcept;
   void find_memory(Bytes wanted, Shortfall& shortfall) const noexcept;
 
-  HostObject<VaSpace> space_;
+  SharedVaSpace space_;
   Backend& backend_;
   const PagedSpaceConfig config_;
   const Bytes small_;
@@ -339,13 +345,11 @@ class PagedSpace {
   std::uint64_t guarded_ = 0;
   std::uint64_t refused_ = 0;
 
-  mutable std::mutex map_mutex_;  // of *space_; taken with none of the others held but lane and step
   PagePool small_pool_;
   PagePool large_pool_;
 
-  std::mutex lane_mutex_;  // of lane_
-  Lane lane_;              // of acquire
-  std::mutex step_mutex_;  // of what follows
+  std::array<Lane, kAcquireLanes> lanes_;  // of acquire; each in one thread's use, by mutex_
+  std::mutex step_mutex_;                  // of what follows
   Lane step_lane_;
   bool in_pass_ = false;
   bool guards_took_all_ = false;  // of the last step's budget

@@ -12,7 +12,8 @@
 //  - Addresses are handed out where nothing is handed out and nothing mapped; mapping does not ask whether
 //    they are.
 //
-// Externally synchronised; find and plan_* may go on together.
+// Externally synchronised; find and plan_* may go on together. An owner whose lock is not to be held while
+// the driver is called (T2) commits in three parts: begin_*, carry_out, end.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +24,7 @@
 #include "vaspace/va/address_ranges.hpp"
 #include "vaspace/va/bind_plan.hpp"
 #include "vaspace/va/mapping.hpp"
+#include "vaspace/va/pending_commit.hpp"
 
 namespace vaspace {
 
@@ -47,6 +49,20 @@ struct VaSpaceReport {
   std::uint64_t refused_rollbacks = 0;
 };
 
+// Why addresses are refused, and what would help; each by a dry run of the allocation that it speaks of.
+struct AddressShortfall {
+  Bytes free{};     // not handed out
+  Bytes largest{};  // that would be given, with everything else as it was asked for
+  bool fits = false;
+  bool alignment_helps = false;  // a page's alignment
+  bool boundary_helps = false;   // none
+  bool both_help = false;        // neither of the two alone may
+  bool elsewhere_helps = false;  // at any address, where one was asked for
+  bool unmapping_helps = false;  // first unmapping what is mapped at addresses that nobody was given
+  // At the address that was asked for: the first range that is handed out there.
+  std::optional<AddressRange> in_the_way{};
+};
+
 class VaSpace {
  public:
   // `backend` outlives the space. Errors: invalid_size, invalid_alignment, invalid_argument (a page size that
@@ -69,6 +85,10 @@ class VaSpace {
   // Errors: unknown_address, interior_address, wrong_state while something is mapped in it.
   [[nodiscard]] Result<void> free(Address address) noexcept;
 
+  // What allocate would do with this request, and why not. Nothing changes. Errors: as allocate's, but
+  // out_of_space. O(log pages) allocations.
+  [[nodiscard]] Result<AddressShortfall> explain(const AddressRequest& request) noexcept;
+
   // What it takes to put memory (or null, or sparse) there, whatever is there now. Errors: invalid_size (0,
   // or it passes 2^64), invalid_argument (not page-aligned; memory without an object, or an object without
   // need), unknown_address (not all in the space), not_supported (a capability that the driver lacks),
@@ -89,9 +109,30 @@ class VaSpace {
   [[nodiscard]] Result<TimelinePoint> unmap(Address address, Bytes size,
                                             std::span<const TimelinePoint> waits = {}) noexcept;
 
+  // Objects of a page each, side by side where nothing is mapped: one call of the driver for all of them.
+  // Errors: as map, and wrong_state where something is mapped.
+  [[nodiscard]] Result<TimelinePoint> map_pages(Address address, std::span<const PhysicalId> pages,
+                                                std::span<const TimelinePoint> waits = {}) noexcept;
+
+  // The same in three parts: begin_* and end are under the owner's lock, carry_out is not, and other commits
+  // go on meanwhile. Each begin_* that succeeds is followed by one carry_out and one end, which answers what
+  // map would. Errors of begin_*: as those of plan_* and commit, and wrong_state where another commit that
+  // has not ended is about the same addresses; nothing is in flight then.
+  [[nodiscard]] Result<void> begin_map(const MapRequest& request, PendingCommit& commit,
+                                       std::span<const TimelinePoint> waits = {}) noexcept;
+  [[nodiscard]] Result<void> begin_map_back(const MapRequest& request, PendingCommit& commit) noexcept;
+  [[nodiscard]] Result<void> begin_map_pages(Address address, std::span<const PhysicalId> pages,
+                                             PendingCommit& commit,
+                                             std::span<const TimelinePoint> waits = {}) noexcept;
+  [[nodiscard]] Result<void> begin_unmap(Address address, Bytes size, PendingCommit& commit,
+                                         std::span<const TimelinePoint> waits = {}) noexcept;
+  void carry_out(PendingCommit& commit) const noexcept;
+  [[nodiscard]] Result<TimelinePoint> end(PendingCommit& commit) noexcept;
+
   // Host memory for taking back what was done, before it is done: `undos` calls of map_back for one page
-  // each, and any unmap of whole mappings, of up to `pages` pages. Other commits leave that alone. It never
-  // becomes less. False: no host memory.
+  // each, and any unmap of whole mappings, of up to `pages` pages; of begin_map_back and begin_unmap the
+  // same, where the commit keeps room for as many pages. Other commits leave that alone. It never becomes
+  // less. False: no host memory.
   [[nodiscard]] bool keep_for_undo(std::size_t undos, std::size_t pages) noexcept;
   // As map, out of what is kept.
   [[nodiscard]] Result<TimelinePoint> map_back(const MapRequest& request) noexcept;
@@ -105,7 +146,7 @@ class VaSpace {
   [[nodiscard]] std::optional<MappedRange> next(Address address) const noexcept;
   [[nodiscard]] std::size_t mappings() const noexcept { return map_.size(); }
   [[nodiscard]] bool is_torn(Address address) const noexcept { return torn_.find(address.value).has_value(); }
-  // The point at which the last commit is done.
+  // The point at which the commit that ended last is done.
   [[nodiscard]] TimelinePoint last_commit() const noexcept { return last_; }
 
   [[nodiscard]] VaSpaceReport report() const noexcept;
@@ -121,18 +162,26 @@ class VaSpace {
     std::uint64_t end = 0;
     bool torn = false;
   };
+  [[nodiscard]] std::optional<Address> behind_mapped(Address address, Bytes size) const noexcept;
+  [[nodiscard]] Result<bool> would_give(const AddressRequest& request, bool mapped_counts) noexcept;
   [[nodiscard]] Part part_at(std::uint64_t at, std::uint64_t end) const noexcept;
   [[nodiscard]] Result<void> check_range(Address address, Bytes size) const noexcept;
   [[nodiscard]] Result<void> check_request(const MapRequest& request) const noexcept;
   [[nodiscard]] Result<void> plan(Address address, Bytes size, const std::optional<Mapping>& target,
                                   BindPlan& made) const noexcept;
-  [[nodiscard]] Result<TimelinePoint> commit(BindPlan& plan, std::span<const TimelinePoint> waits,
-                                             std::size_t kept) noexcept;
+  [[nodiscard]] Result<void> begin(PendingCommit& commit, BindPlan& plan,
+                                   std::span<const TimelinePoint> waits, std::size_t kept) noexcept;
+  [[nodiscard]] Result<TimelinePoint> finish(const Result<void>& begun, PendingCommit& commit) noexcept;
   [[nodiscard]] Result<void> check_plan(const BindPlan& plan) const noexcept;
-  [[nodiscard]] bool set_waits(std::span<const TimelinePoint> waits) noexcept;
-  [[nodiscard]] Result<TimelinePoint> carry_out(const BindPlan& plan) noexcept;
-  [[nodiscard]] Result<TimelinePoint> submit(std::span<const BindOp> ops) noexcept;
-  void roll_back(std::span<const BindOp> restores) noexcept;
+  [[nodiscard]] bool set_waits(PendingCommit& commit, std::span<const TimelinePoint> waits) const noexcept;
+  [[nodiscard]] static bool set_together(PendingCommit& commit) noexcept;
+  [[nodiscard]] bool is_in_flight(const PendingCommit& commit) const noexcept;
+  [[nodiscard]] Result<TimelinePoint> ask_driver(PendingCommit& commit) const noexcept;
+  [[nodiscard]] Result<TimelinePoint> submit(PendingCommit& commit,
+                                             std::span<const BindOp> ops) const noexcept;
+  void roll_back(PendingCommit& commit) const noexcept;
+  void note_tears(const PendingCommit& commit) noexcept;
+  void note_point(const PendingCommit& commit) noexcept;
   void publish(const BindPlan& plan) noexcept;
 
   Backend& backend_;
@@ -142,10 +191,19 @@ class VaSpace {
   AddressMap map_;
   TornMap torn_;
   AddressRanges ranges_;
-  HostArray<TimelinePoint> waits_;
-  HostArray<BindOp> together_;  // both lists of a plan, where they go in one call
-  BindPlan scratch_;            // of map and unmap
-  std::size_t kept_ = 0;        // changes of the map that there is always room for
+  PendingCommit scratch_;  // of commits in one part
+  std::size_t kept_ = 0;   // changes of the map that there is always room for
+  // Commits that have not ended, and what there is room for on their behalf.
+  HostArray<const PendingCommit*> in_flight_;
+  std::size_t changes_in_flight_ = 0;
+  std::size_t tears_in_flight_ = 0;
+  // Points that no later commit has waited for: one, but for commits that were in flight together.
+  struct Head {
+    TimelinePoint point{};
+    std::uint64_t number = 0;
+  };
+  HostArray<Head> heads_;
+  std::uint64_t next_head_ = 0;
   TimelinePoint last_{};
   std::uint64_t epoch_ = 0;
   std::uint64_t refused_rollbacks_ = 0;

@@ -9,29 +9,33 @@ namespace vaspace::cuda {
 Backend::Backend(HostObject<State> state) noexcept : state_(std::move(state)) {}
 Backend::~Backend() = default;
 
-// What is still bound goes only when nothing runs any more (C13).
+// What is still bound goes only when nothing runs any more (C13): where the driver does not say that for
+// good, all of it is left to the driver.
 Backend::State::~State() {
   if (context == nullptr) return;
-  {
-    const ContextScope scope(*this);
-    if (scope.entered()) {
-      (void)driver.context_synchronize();
-      for (const auto* at = bindings.tree().ceiling(0); at != nullptr; at = bindings.tree().ceiling(at->end))
-        (void)driver.unmap(at->begin, at->end - at->begin);
-      timelines.destroy_events();
-      if (copies != nullptr) (void)driver.stream_destroy(copies);
-    }
-    std::uint32_t slot = 0;
-    for (std::size_t left = objects.count(); left != 0; ++slot) {
-      if (!objects[slot].live) continue;
-      (void)driver.release(objects[slot].place);
-      --left;
-    }
-    for (const auto* at = parts.ceiling(0); at != nullptr; at = parts.ceiling(at->end))
-      (void)driver.free_addresses(at->begin, at->end - at->begin);
-    retry_orphans();
+  if (insist([&]() noexcept { return driver.push_context(context); }) == CUDA_SUCCESS) {
+    if (insist([&]() noexcept { return driver.context_synchronize(); }) == CUDA_SUCCESS) give_all_back();
+    CUcontext popped = nullptr;
+    (void)insist([&]() noexcept { return driver.pop_context(&popped); });
   }
-  (void)driver.release_context(device);
+  (void)insist([&]() noexcept { return driver.release_context(device); });
+}
+
+void Backend::State::give_all_back() noexcept {
+  for (const auto* at = bindings.tree().ceiling(0); at != nullptr; at = bindings.tree().ceiling(at->end))
+    (void)insist([&]() noexcept { return driver.unmap(at->begin, at->end - at->begin); });
+  timelines.destroy_events();
+  if (copies != nullptr) (void)insist([&]() noexcept { return driver.stream_destroy(copies); });
+  std::uint32_t slot = 0;
+  for (std::size_t left = objects.count(); left != 0; ++slot) {
+    if (!objects[slot].live) continue;
+    (void)insist([&]() noexcept { return driver.release(objects[slot].place); });
+    --left;
+  }
+  for (const auto* at = parts.ceiling(0); at != nullptr; at = parts.ceiling(at->end))
+    (void)insist([&]() noexcept { return driver.free_addresses(at->begin, at->end - at->begin); });
+  for (std::size_t tries = 0; tries < 8 && !orphans.empty(); ++tries)
+    retry_orphans();
 }
 
 Result<HostObject<Backend>> Backend::create(const BackendConfig& config) noexcept {

@@ -92,13 +92,6 @@ Result<void> Backend::State::carry_out() noexcept {
 
 // Newest first. A step back that is refused is asked for again: only who is refused for good is lost.
 void Backend::State::take_back(std::size_t count) noexcept {
-  constexpr int kTries = 8;
-  const auto insist = [](auto&& step) noexcept {
-    CUresult refused = step();
-    for (int tries = 1; refused != CUDA_SUCCESS && tries < kTries; ++tries)
-      refused = step();
-    return refused;
-  };
   const auto changes = journal.changes();
   for (std::size_t i = count; i != 0 && lost == CUDA_SUCCESS; --i) {
     const auto& interval = changes[i - 1].interval;

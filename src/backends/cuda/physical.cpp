@@ -37,7 +37,10 @@ Result<void> Backend::create_physical(const PhysicalRequest& request, std::span<
   if (!room) return fail(ErrorCode::out_of_host_memory);
   const ContextScope scope(s);
   if (Result<void> entered = scope.entered(); !entered) return entered;
-  if (Result<void> made = create_all(s, request.size.value, handles.span()); !made) return made;
+  if (Result<void> made = create_all(s, request.size.value, handles.span()); !made) {
+    s.retry_orphans();
+    return made;
+  }
   for (std::size_t i = 0; i < out.size(); ++i)
     out[i] = s.objects.add(handles[i], request.size, request.memory_type);
   s.used += *total;

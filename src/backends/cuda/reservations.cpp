@@ -99,7 +99,9 @@ Result<Reservation> Backend::State::reserve(const ReservationRequest& request, A
   const CUresult got = reserve_part(request.size, alignment, hint, at);
   if (got == CUDA_SUCCESS) return reservations.add(Address{at}, request.size, 0);
   if (got != CUDA_ERROR_OUT_OF_MEMORY) return fail(error_of(got));
+  retry_orphans();  // their addresses may be what is lacking
   const Result<Address> chain = reserve_chain(request.size, alignment, hint);
+  retry_orphans();
   if (!chain) return fail(chain.error());
   return reservations.add(*chain, request.size, 0);
 }

@@ -93,6 +93,8 @@ struct Backend::State {
 
   // Tries again what the driver did not take back.
   void retry_orphans() noexcept;
+  // The device is idle, and nobody uses the backend any more.
+  void give_all_back() noexcept;
 
   // With the context current; the lock does not matter. CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED where it
   // captures.

@@ -6,25 +6,36 @@ namespace vaspace::cuda {
 
 void Timelines::destroy_events() noexcept {
   for (const Mark& mark : marks_)
-    if (mark.event != nullptr) (void)driver_.event_destroy(mark.event);
+    if (mark.event != nullptr) (void)insist([&]() noexcept { return driver_.event_destroy(mark.event); });
   marks_.clear();
   lines_.clear();
 }
 
-Timelines::Line* Timelines::line_of(Stream stream) noexcept {
-  Line* dead = nullptr;
+// A forgotten stream's line is used again once its points have passed: they count on. Nobody may ask about
+// them any more, so that is done here, before there is one line more.
+Timelines::Line* Timelines::dead_line() noexcept {
+  for (Line& line : lines_)
+    if (!line.live && line.first_mark == kNone) return &line;
   for (Line& line : lines_) {
+    if (line.live) continue;
+    const auto id = static_cast<std::uint32_t>(&line - lines_.data()) + 1;
+    (void)completed({TimelineId{id}, line.last});
+    if (line.first_mark == kNone) return &line;
+  }
+  return nullptr;
+}
+
+Timelines::Line* Timelines::line_of(Stream stream) noexcept {
+  for (Line& line : lines_)
     if (line.live && line.stream == stream) return &line;
-    // A forgotten stream's line is used again once its points have passed: they count on.
-    if (!line.live && line.first_mark == kNone) dead = &line;
-  }
-  if (dead == nullptr) {
+  Line* line = dead_line();
+  if (line == nullptr) {
     if (!lines_.push_back({})) return nullptr;
-    dead = &lines_.back();
+    line = &lines_.back();
   }
-  dead->stream = stream;
-  dead->live = true;
-  return dead;
+  line->stream = stream;
+  line->live = true;
+  return line;
 }
 
 Result<std::uint32_t> Timelines::take_mark() noexcept {

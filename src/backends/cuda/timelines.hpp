@@ -62,6 +62,7 @@ class Timelines {
 
   // The line of a stream, made if need be. Null: no host memory.
   [[nodiscard]] Line* line_of(Stream stream) noexcept;
+  [[nodiscard]] Line* dead_line() noexcept;
   [[nodiscard]] Result<std::uint32_t> take_mark() noexcept;
   // Errors: invalid_argument. Null: a point that has passed for certain.
   [[nodiscard]] Result<Line*> line_at(TimelinePoint point) noexcept;

@@ -11,8 +11,9 @@ namespace vaspace::vulkan {
 
 Backend::State::~State() {
   for (std::uint32_t slot = 0; slot < objects.size(); ++slot) {
-    if (objects[slot].state == MemoryObject::State::live)
-      driver.functions.vkFreeMemory(driver.device, memory_of(objects[slot]), nullptr);
+    if (objects[slot].state != MemoryObject::State::live) continue;
+    driver.functions.vkFreeMemory(driver.device, memory_of(objects[slot]), nullptr);
+    account->give_back_memory_object();
   }
 }
 
@@ -25,8 +26,13 @@ Result<HostObject<Backend>> Backend::create(const BackendConfig& config) noexcep
   if (const auto loaded = Driver::load(config, state->driver); !loaded) return fail(loaded.error());
   if (const auto read = read_device(state->driver, config, state->profile, state->limits); !read)
     return fail(read.error());
-  const auto limit = static_cast<std::uint32_t>(state->profile.capabilities.max_reservations);
+  std::uint64_t& most = state->profile.capabilities.max_reservations;
+  if (config.account != nullptr) most = std::min(most, config.account->max_memory_objects());
+  const auto limit = static_cast<std::uint32_t>(most);
   state->objects = ObjectTable(config.host, limit, identity_of(state.get()));
+  state->own_account.set_limits(limit, state->limits.sparse_address_space);
+  state->account = config.account != nullptr ? config.account : &state->own_account;
+  state->config.account = state->account;
   auto backend = make_host_object<Backend>(config.host, std::move(state));
   if (!backend) return fail(ErrorCode::out_of_host_memory);
   return backend;
@@ -46,6 +52,10 @@ const BackendConfig& Backend::config() const noexcept {
 
 const ResourceLimits& Backend::resource_limits() const noexcept {
   return state_->limits.resources;
+}
+
+DeviceAccount& Backend::account() const noexcept {
+  return *state_->account;
 }
 
 PFN_vkVoidFunction Backend::function(const char* name) const noexcept {
@@ -82,6 +92,14 @@ Result<Budget> Backend::budget(std::uint32_t heap) noexcept {
   return state.budgets.of(heap, state.profile.heaps[heap].size);
 }
 
+Result<Budget> Backend::read_budget(std::uint32_t heap) noexcept {
+  State& state = *state_;
+  if (heap >= state.profile.heap_count) return fail(ErrorCode::invalid_argument);
+  if (state.limits.memory_budget) read_budgets(state.driver, state.profile, state.mutex, state.budgets);
+  const Lock lock(state.mutex);
+  return state.budgets.of(heap, state.profile.heaps[heap].size);
+}
+
 Result<void> Backend::State::check(const ReservationRequest& request) const noexcept {
   const auto alignment = check_reservation_request(profile, request);
   if (!alignment) return fail(alignment.error());
@@ -98,6 +116,8 @@ Result<void> Backend::State::check(const ReservationRequest& request) const noex
 
 Result<Reservation> Backend::State::reserve(const ReservationRequest& request,
                                             const MemoryOrder& order) noexcept {
+  MemoryObjectClaim claim(*account);
+  if (!claim) return fail(ErrorCode::out_of_address_space);
   Result<std::uint32_t> slot;
   {
     const Lock lock(mutex);
@@ -110,6 +130,7 @@ Result<Reservation> Backend::State::reserve(const ReservationRequest& request,
     objects.vacate(*slot);
     return fail(memory.error());
   }
+  claim.keep();
   if (counts(request.memory_type)) budgets.take(heap_of(request.memory_type), request.size);
   objects[*slot].exportable = request.traits.exportable;
   return objects.publish(*slot, bits_of(*memory), request.size, request.memory_type);
@@ -139,6 +160,7 @@ Result<void> Backend::release(const Reservation& reservation) noexcept {
     state.objects.retract(slot);
   }
   state.driver.functions.vkFreeMemory(state.driver.device, memory_of(object), nullptr);
+  state.account->give_back_memory_object();
   const Lock lock(state.mutex);
   if (state.counts(object.memory_type))
     state.budgets.give_back(state.heap_of(object.memory_type), object.size);

@@ -124,6 +124,7 @@ Result<void> load_physical_device(Source& source, Driver& driver) noexcept {
     return found;
   source.find_if_there("vkGetPhysicalDeviceQueueFamilyProperties", driver.get_queue_families);
   source.find_if_there("vkGetPhysicalDeviceExternalBufferProperties", driver.get_external_buffer_properties);
+  source.find_if_there("vkGetPhysicalDeviceSparseImageFormatProperties2", driver.get_sparse_formats);
   return {};
 }
 

@@ -37,6 +37,7 @@ struct Driver {
   // May be null: who needs them asks first.
   PFN_vkGetPhysicalDeviceQueueFamilyProperties get_queue_families = nullptr;
   PFN_vkGetPhysicalDeviceExternalBufferProperties get_external_buffer_properties = nullptr;
+  PFN_vkGetPhysicalDeviceSparseImageFormatProperties2 get_sparse_formats = nullptr;
   VolkDeviceTable functions{};
   // Of Vulkan 1.2, or of the extensions that it took them from; null where neither is enabled.
   PFN_vkGetSemaphoreCounterValue get_counter_value = nullptr;

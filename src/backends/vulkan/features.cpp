@@ -1,6 +1,6 @@
 #include "vaspace/backends/vulkan.hpp"
 
-#include "volk_table.h"
+#include "profile.hpp"
 
 namespace vaspace::vulkan {
 
@@ -15,6 +15,8 @@ void read_core(const VkPhysicalDeviceFeatures& core, DeviceFeatures& out) noexce
   out.sparse_binding |= core.sparseBinding == VK_TRUE;
   out.sparse_residency_buffer |= core.sparseResidencyBuffer == VK_TRUE;
   out.sparse_residency_aliased |= core.sparseResidencyAliased == VK_TRUE;
+  out.sparse_residency_image_2d |= core.sparseResidencyImage2D == VK_TRUE;
+  out.sparse_residency_image_3d |= core.sparseResidencyImage3D == VK_TRUE;
 }
 
 void read_chained(const VkBaseInStructure* structure, DeviceFeatures& out) noexcept {
@@ -62,6 +64,21 @@ DeviceFeatures features_of(const VkDeviceCreateInfo& info) noexcept {
   for (auto* next = static_cast<const VkBaseInStructure*>(info.pNext); next != nullptr; next = next->pNext)
     read_chained(next, features);
   return features;
+}
+
+const char* missing_feature(const DeviceProfile& profile, std::uint32_t memory_type_bits,
+                            const DeviceFeatures& features) noexcept {
+  DeviceFeatures all = features;
+  all.protected_memory = all.device_coherent_memory = true;
+  const char* missing = nullptr;
+  for (std::uint32_t type = 0; type < profile.memory_type_count; ++type) {
+    const MemoryType& one = profile.memory_types[type];
+    if ((memory_type_bits >> type & 1U) == 0 || !allocatable(one, all)) continue;
+    if (allocatable(one, features)) return nullptr;
+    const bool guarded = one.protected_memory && !features.protected_memory;
+    missing = guarded ? "protectedMemory" : "deviceCoherentMemory";
+  }
+  return missing;
 }
 
 }  // namespace vaspace::vulkan

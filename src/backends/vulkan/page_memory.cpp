@@ -23,7 +23,7 @@ void PageMemory::give(std::uint64_t place, Bytes size) noexcept {
 }
 
 Result<std::uint32_t> PageMemory::claim() noexcept {
-  if (count_ >= limit_) return fail(ErrorCode::out_of_device_memory);
+  if (count_ >= limit_) return fail(ErrorCode::out_of_address_space);
   std::uint32_t slot = 0;
   while (slot < size() && blocks_[slot].state != PageBlock::State::free)
     ++slot;

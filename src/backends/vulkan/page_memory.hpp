@@ -43,7 +43,7 @@ class PageMemory {
   [[nodiscard]] std::optional<std::uint64_t> take(std::uint32_t memory_type, Bytes size) noexcept;
   void give(std::uint64_t place, Bytes size) noexcept;
 
-  // The lowest free slot becomes pending. Errors: out_of_device_memory (V4), out_of_host_memory.
+  // The lowest free slot becomes pending. Errors: out_of_address_space (V4), out_of_host_memory.
   [[nodiscard]] Result<std::uint32_t> claim() noexcept;
   // A pending slot becomes free.
   void vacate(std::uint32_t slot) noexcept;
@@ -53,8 +53,12 @@ class PageMemory {
   // A live block of which nothing is taken becomes pending.
   [[nodiscard]] std::optional<std::uint32_t> retract_empty() noexcept;
 
-  // A memory object that is held elsewhere counts against the limit too.
-  void count_other() noexcept { ++count_; }
+  // A memory object that is held elsewhere counts against the limit too. False: the limit is reached.
+  [[nodiscard]] bool count_other() noexcept {
+    if (count_ >= limit_) return false;
+    ++count_;
+    return true;
+  }
   void uncount_other() noexcept { --count_; }
 
   [[nodiscard]] const PageBlock& operator[](std::uint32_t slot) const noexcept { return blocks_[slot]; }

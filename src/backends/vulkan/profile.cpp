@@ -123,6 +123,7 @@ Result<void> read_device(const Driver& driver, const BackendConfig& config, Devi
   limits.resources =
       read_resource_limits(device.limits, structures.minAccelerationStructureScratchOffsetAlignment);
   limits.sparse_address_space = Bytes{device.limits.sparseAddressSpaceSize};
+  limits.strict_holes = device.sparseProperties.residencyNonResidentStrict == VK_TRUE;
   can.max_reservation_size =
       align_down(std::min(Bytes{maintenance3.maxMemoryAllocationSize}, kSlotSize), Alignment{kGranularity});
   limits.max_memory = can.max_reservation_size;

@@ -13,7 +13,8 @@ struct DeviceLimits {
   bool export_needs_dedicated = false;
   Bytes host_pointer_alignment{};  // 0: VK_EXT_external_memory_host is not enabled
   Bytes sparse_address_space{};
-  Bytes max_memory{};  // of one memory object (V5)
+  bool strict_holes = false;  // reads of what is not bound give zeros (V28)
+  Bytes max_memory{};         // of one memory object (V5)
   ResourceLimits resources{};
 };
 

@@ -1,4 +1,4 @@
-// Reservations, pages, and what can be asked of a sparse backend.
+// Pages, and what can be asked of a sparse backend. Reservations are in sparse_reservations.cpp.
 #include <algorithm>
 #include <limits>
 
@@ -20,12 +20,13 @@ constexpr Bytes kLargestBlock = 256_MiB;
 }  // namespace
 
 SparseBackend::State::~State() {
-  if (chain.last() != 0) (void)chain.wait(chain.last(), std::numeric_limits<std::uint64_t>::max());
+  chain.drain();
   for (const Buffer& buffer : buffers)
-    destroy(buffer);
+    if (buffer.taken) destroy(buffer);
   for (std::uint32_t slot = 0; slot < pages.size(); ++slot) {
-    if (pages[slot].state == PageBlock::State::live)
-      driver.functions.vkFreeMemory(driver.device, (VkDeviceMemory)pages[slot].memory, nullptr);
+    const PageBlock& block = pages[slot];
+    if (block.state == PageBlock::State::live)
+      free((VkDeviceMemory)block.memory, block.size, block.memory_type);
   }
 }
 
@@ -51,6 +52,12 @@ Result<Budget> SparseBackend::budget(std::uint32_t heap) noexcept {
   return budget;
 }
 
+Result<Budget> SparseBackend::read_budget(std::uint32_t heap) noexcept {
+  State& state = *state_;
+  if (state.limits.memory_budget) read_budgets(state.driver, state.profile, state.mutex, state.budgets);
+  return budget(heap);
+}
+
 std::uint32_t SparseBackend::memory_type_bits() const noexcept {
   return state_->type_bits;
 }
@@ -68,149 +75,6 @@ std::uint32_t SparseBackend::memory_objects() const noexcept {
   return state_->pages.count();
 }
 
-// ---- reservations
-
-Result<std::uint32_t> SparseBackend::State::claim(Bytes size) noexcept {
-  if (size > limits.sparse_address_space - std::min(address_space, limits.sparse_address_space))
-    return fail(ErrorCode::out_of_address_space);
-  std::uint32_t slot = 0;
-  while (slot < buffers.size() && buffers[slot].taken)
-    ++slot;
-  if (slot == buffers.size() && !buffers.push_back({})) return fail(ErrorCode::out_of_host_memory);
-  buffers[slot].taken = true;
-  address_space += size;
-  return slot;
-}
-
-void SparseBackend::State::vacate(std::uint32_t slot, Bytes size) noexcept {
-  buffers[slot] = {};
-  address_space -= size;
-}
-
-void SparseBackend::State::destroy(const Buffer& buffer) const noexcept {
-  if (buffer.buffer != VK_NULL_HANDLE)
-    driver.functions.vkDestroyBuffer(driver.device, buffer.buffer, nullptr);
-  if (buffer.memory != VK_NULL_HANDLE) driver.functions.vkFreeMemory(driver.device, buffer.memory, nullptr);
-}
-
-// V20: memory for the whole of it, bound before anybody can use it.
-Result<void> SparseBackend::State::fill(std::uint32_t slot, const ReservationRequest& request) noexcept {
-  Buffer buffer;
-  {
-    const Lock lock(mutex);
-    if (pages.count_left() == 0) return fail(ErrorCode::out_of_address_space);  // V4
-    buffer = buffers[slot];
-  }
-  VkMemoryRequirements needs{};
-  driver.functions.vkGetBufferMemoryRequirements(driver.device, buffer.buffer, &needs);
-  const Bytes size = align_up(Bytes{needs.size}, Alignment{needs.alignment});
-  const auto memory = allocate(size, request.memory_type, request.traits.priority);
-  if (!memory) return fail(memory.error());
-  SparseOp op{.buffer = buffer.buffer, .bind = {}};
-  op.bind.size = size.value;
-  op.bind.memory = *memory;
-  Result<std::uint64_t> bound = fail(ErrorCode::out_of_host_memory);
-  {
-    const Lock one_at_a_time(submitting);
-    const auto set = chain.set_waits({}, timelines);
-    bound = set ? chain.submit_binds({&op, 1}) : fail(set.error());
-  }
-  if (bound) {
-    const auto waited = chain.wait(*bound, std::numeric_limits<std::uint64_t>::max());
-    if (!waited) bound = fail(waited.error());
-  }
-  const Lock lock(mutex);
-  buffers[slot].memory = *memory;
-  if (!bound) return fail(bound.error());
-  buffers[slot].memory_size = size;
-  pages.count_other();
-  budgets.take(heap_of(request.memory_type), size);
-  used[heap_of(request.memory_type)] += request.size;
-  return {};
-}
-
-// The buffer in a slot, and what `fill` has put behind it.
-void SparseBackend::State::take_down(std::uint32_t slot, Bytes size, std::uint32_t memory_type) noexcept {
-  Buffer gone;
-  {
-    const Lock lock(mutex);
-    gone = buffers[slot];
-  }
-  destroy(gone);
-  const Lock lock(mutex);
-  if (gone.memory_size != Bytes{}) {
-    pages.uncount_other();
-    budgets.give_back(heap_of(memory_type), gone.memory_size);
-    used[heap_of(memory_type)] -= size;
-  }
-  vacate(slot, size);
-}
-
-Result<void> SparseBackend::State::make_buffer(std::uint32_t slot, Bytes size) noexcept {
-  const auto buffer = create_buffer(size);
-  if (!buffer) return fail(buffer.error());
-  std::uint64_t address = 0;
-  if (profile.capabilities.device_address) {
-    VkBufferDeviceAddressInfo info{};
-    info.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO;
-    info.buffer = *buffer;
-    address = driver.get_buffer_device_address(driver.device, &info);
-  }
-  const Lock lock(mutex);
-  buffers[slot].buffer = *buffer;
-  buffers[slot].device_address = address;
-  return {};
-}
-
-Result<void> SparseBackend::State::check(const ReservationRequest& request) const noexcept {
-  const auto alignment = check_reservation_request(profile, request);
-  if (!alignment) return fail(alignment.error());
-  if (*alignment > Alignment{1_TiB}) return fail(ErrorCode::out_of_address_space);
-  if (!whole()) return {};
-  if (!serves(request.memory_type)) return fail(ErrorCode::not_supported);
-  if (request.size > profile.heaps[heap_of(request.memory_type)].size)
-    return fail(ErrorCode::out_of_device_memory);
-  return {};
-}
-
-Result<Reservation> SparseBackend::reserve(const ReservationRequest& request) noexcept {
-  State& state = *state_;
-  if (const auto checked = state.check(request); !checked) return fail(checked.error());
-  Result<std::uint32_t> slot;
-  {
-    const Lock lock(state.mutex);
-    slot = state.claim(request.size);
-  }
-  if (!slot) return fail(slot.error());
-  Result<void> made = state.make_buffer(*slot, request.size);
-  if (made && state.whole()) made = state.fill(*slot, request);
-  if (made) {
-    const Lock lock(state.mutex);
-    if (state.reservations.reserve_one())
-      return state.reservations.add(State::address_of(*slot), request.size, request.memory_type);
-    made = fail(ErrorCode::out_of_host_memory);
-  }
-  state.take_down(*slot, request.size, request.memory_type);
-  return fail(made.error());
-}
-
-Result<void> SparseBackend::release(const Reservation& reservation) noexcept {
-  State& state = *state_;
-  const std::uint64_t done = state.chain.reached(state.chain.last());
-  std::uint32_t memory_type = 0;
-  {
-    const Lock lock(state.mutex);
-    const ReservationRecord* record = state.reservations.find(reservation);
-    if (record == nullptr) return fail(ErrorCode::invalid_argument);
-    if (state.bindings.any_bound(record->address, record->size) || record->last_use > done)
-      return fail(ErrorCode::wrong_state);
-    memory_type = record->memory_type;
-    state.reservations.remove(*record);
-  }
-  state.take_down(State::slot_of(reservation.address), reservation.size, memory_type);
-  return {};
-}
-
 // ---- pages
 
 // As small as the device's count of memory objects allows (V4), so that what is freed goes back: what is
@@ -219,7 +83,8 @@ Result<void> SparseBackend::release(const Reservation& reservation) noexcept {
 Bytes SparseBackend::State::next_block(std::uint32_t memory_type, Bytes least) noexcept {
   const Bytes heap = profile.heaps[heap_of(memory_type)].size;
   // A few are spared for the end, where what is left of the heap comes in pieces.
-  const std::uint32_t count = pages.count_left();
+  const auto count =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(pages.count_left(), account->memory_objects_left()));
   const std::uint64_t left = std::max(count - std::min(count / 2, 8U), 1U);
   const std::uint64_t held = std::max(pages.held_of(memory_type), kSmallestHeld).value;
   const auto doublings = static_cast<std::uint64_t>(std::bit_width(heap.value / held));
@@ -249,11 +114,12 @@ Result<void> SparseBackend::State::add_block(std::uint32_t memory_type, Bytes si
   }
   if (published) return {};
   if (!memory) return fail(memory.error());
-  driver.functions.vkFreeMemory(driver.device, *memory, nullptr);
+  free(*memory, size, memory_type);
   return fail(ErrorCode::out_of_host_memory);
 }
 
-// Smaller where the device has no more, down to one object.
+// Smaller where the device has no more, down to one object. Pages are out of memory, not of addresses, where
+// no memory object is left (V4).
 Result<void> SparseBackend::State::grow(std::uint32_t memory_type, Bytes least) noexcept {
   const Lock one_at_a_time(growing);
   Bytes size{};
@@ -264,6 +130,8 @@ Result<void> SparseBackend::State::grow(std::uint32_t memory_type, Bytes least) 
   size = std::max(least, Bytes{std::min(size, limits.max_memory).value / least.value * least.value});
   for (;;) {
     const Result<void> added = add_block(memory_type, size);
+    if (!added && added.error().code == ErrorCode::out_of_address_space)
+      return fail(ErrorCode::out_of_device_memory, added.error().native);
     if (added || added.error().code != ErrorCode::out_of_device_memory || size <= least) return added;
     size = std::max(least, Bytes{size.value / 2 / least.value * least.value});
   }
@@ -280,7 +148,7 @@ void SparseBackend::State::give_back_empty_blocks() noexcept {
       slot = *empty;
       gone = pages[slot];
     }
-    driver.functions.vkFreeMemory(driver.device, (VkDeviceMemory)gone.memory, nullptr);
+    free((VkDeviceMemory)gone.memory, gone.size, gone.memory_type);
     const Lock lock(mutex);
     budgets.give_back(heap_of(gone.memory_type), gone.size);
     pages.vacate(slot);
@@ -339,10 +207,12 @@ Result<void> SparseBackend::create_physical(const PhysicalRequest& request,
 Result<void> SparseBackend::destroy_physical(std::span<const PhysicalId> ids) noexcept {
   State& state = *state_;
   if (!state.profile.capabilities.bind) return fail(ErrorCode::not_supported);
-  const std::uint64_t done = state.chain.reached(state.chain.last());
+  const Result<std::uint64_t> looked = state.chain.look(state.chain.last());
   {
     const Lock lock(state.mutex);
-    if (const auto unused = hide_unused(state.objects, ids, done); !unused) return unused;
+    const auto unused = hide_unused(state.objects, ids, looked.value_or(0));
+    if (!unused && unused.error().code == ErrorCode::wrong_state && !looked) return fail(looked.error());
+    if (!unused) return unused;
     for (const PhysicalId id : ids) {
       const PhysicalObject& object = state.objects[PhysicalTable::slot_of(id)];
       state.pages.give(object.place, object.size);

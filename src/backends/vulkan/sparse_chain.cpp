@@ -34,7 +34,7 @@ bool follows(const VkSparseMemoryBind& before, const VkSparseMemoryBind& bind) n
 
 SparseChain::~SparseChain() {
   if (driver_ == nullptr) return;
-  if (last() != 0) (void)wait(last(), std::numeric_limits<std::uint64_t>::max());
+  drain();
   if (pool_ != VK_NULL_HANDLE) driver_->functions.vkDestroyCommandPool(driver_->device, pool_, nullptr);
   if (semaphore_ != VK_NULL_HANDLE)
     driver_->functions.vkDestroySemaphore(driver_->device, semaphore_, nullptr);
@@ -62,16 +62,20 @@ Result<void> SparseChain::create(const Driver& driver, const SparseConfig& confi
   return {};
 }
 
-std::uint64_t SparseChain::reached(std::uint64_t wanted) noexcept {
+Result<std::uint64_t> SparseChain::look(std::uint64_t wanted) noexcept {
   std::uint64_t seen = reached_.load(std::memory_order_acquire);
   if (seen >= wanted) return seen;
   std::uint64_t now = 0;
   const VkResult result = driver_->get_counter_value(driver_->device, semaphore_, &now);
   if (result == VK_ERROR_DEVICE_LOST) now = last();  // it runs no more
-  if (result != VK_SUCCESS && result != VK_ERROR_DEVICE_LOST) return seen;
+  if (result != VK_SUCCESS && result != VK_ERROR_DEVICE_LOST) return refusal(result);
   while (seen < now && !reached_.compare_exchange_weak(seen, now, std::memory_order_acq_rel)) {
   }
   return std::max(seen, now);
+}
+
+std::uint64_t SparseChain::reached(std::uint64_t wanted) noexcept {
+  return look(wanted).value_or(reached_.load(std::memory_order_acquire));
 }
 
 Result<bool> SparseChain::passed(std::uint64_t value) noexcept {
@@ -87,6 +91,15 @@ Result<void> SparseChain::wait(std::uint64_t value, std::uint64_t timeout_ns) no
   if (value > last()) return fail(ErrorCode::invalid_argument);
   if (reached_.load(std::memory_order_acquire) >= value) return {};
   return wait_for(*driver_, semaphore_, value, timeout_ns);
+}
+
+// A driver that never answers is left alone in the end.
+void SparseChain::drain() noexcept {
+  constexpr int kTries = 16;
+  for (int i = 0; i < kTries && last() != 0; ++i) {
+    const Result<void> waited = wait(last(), std::numeric_limits<std::uint64_t>::max());
+    if (waited || waited.error().code == ErrorCode::device_lost) return;
+  }
 }
 
 Result<void> SparseChain::set_waits(std::span<const TimelinePoint> waits, TimelineTable& timelines) noexcept {

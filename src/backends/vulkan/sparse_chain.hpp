@@ -11,12 +11,16 @@
 #include <mutex>
 
 #include "vaspace/backends/vulkan/sparse.hpp"
+#include "vaspace/backends/vulkan/sparse_images.hpp"
 #include "vaspace/base/host_array.hpp"
 
 #include "driver.hpp"
 #include "timeline_table.hpp"
 
 namespace vaspace::vulkan {
+
+// V31: the queues' families can do what is asked of them. Errors: invalid_configuration, out_of_host_memory.
+[[nodiscard]] Result<void> check_families(const Driver& driver, const SparseConfig& config) noexcept;
 
 // Semaphores and the values to wait for.
 struct WaitList {
@@ -41,7 +45,15 @@ struct SparseOp {
 class SparseChain {
  public:
   explicit SparseChain(const HostAllocator& host) noexcept
-      : waits_(host), binds_(host), buffers_(host), batches_(host), values_(host), commands_(host) {}
+      : waits_(host),
+        binds_(host),
+        buffers_(host),
+        tiles_(host),
+        opaque_images_(host),
+        tiled_images_(host),
+        batches_(host),
+        values_(host),
+        commands_(host) {}
   SparseChain(const SparseChain&) = delete;
   SparseChain& operator=(const SparseChain&) = delete;
   ~SparseChain();
@@ -54,9 +66,13 @@ class SparseChain {
   // The largest value that was seen passed; looks again where `wanted` is above it. 0 while the device is
   // lost.
   [[nodiscard]] std::uint64_t reached(std::uint64_t wanted) noexcept;
+  // The same. Errors: the driver's own, where it did not say; on a lost device everything has passed.
+  [[nodiscard]] Result<std::uint64_t> look(std::uint64_t wanted) noexcept;
   // Errors: invalid_argument (never answered), the driver's own.
   [[nodiscard]] Result<bool> passed(std::uint64_t value) noexcept;
   [[nodiscard]] Result<void> wait(std::uint64_t value, std::uint64_t timeout_ns) noexcept;
+  // Until everything has passed or the device is lost, whatever a driver refuses on the way.
+  void drain() noexcept;
 
   // What the next submit waits for beside the chain. Errors: invalid_argument, out_of_host_memory.
   [[nodiscard]] Result<void> set_waits(std::span<const TimelinePoint> waits,
@@ -64,6 +80,8 @@ class SparseChain {
   // All ops in order; neighbours become one bind. Answers the value at the end. Errors: out_of_host_memory,
   // the driver's own.
   [[nodiscard]] Result<std::uint64_t> submit_binds(std::span<const SparseOp> ops) noexcept;
+  // The same for images, all in one batch: they do not overlap (V23).
+  [[nodiscard]] Result<std::uint64_t> submit_image_binds(std::span<const ImageBind> binds) noexcept;
   // A copy between two buffers.
   struct Copy {
     VkBuffer source = VK_NULL_HANDLE;
@@ -85,6 +103,8 @@ class SparseChain {
 
   [[nodiscard]] Result<void> gather(std::span<const SparseOp> ops) noexcept;
   void add_bind(const SparseOp& op, bool new_batch) noexcept;
+  void add_opaque(const ImageBind& bind) noexcept;
+  void add_tiles(const ImageBind& bind) noexcept;
   [[nodiscard]] Result<std::uint64_t> queue_binds() noexcept;
   [[nodiscard]] Result<VkCommandBuffer> record(std::span<const Copy> copies) noexcept;
   void free_passed_commands() noexcept;
@@ -100,6 +120,9 @@ class SparseChain {
   WaitList waits_;
   HostArray<VkSparseMemoryBind> binds_;
   HostArray<VkSparseBufferMemoryBindInfo> buffers_;
+  HostArray<VkSparseImageMemoryBind> tiles_;
+  HostArray<VkSparseImageOpaqueMemoryBindInfo> opaque_images_;
+  HostArray<VkSparseImageMemoryBindInfo> tiled_images_;
   HostArray<VkBindSparseInfo> batches_;
   HostArray<Values> values_;
   HostArray<Commands> commands_;

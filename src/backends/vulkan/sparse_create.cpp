@@ -20,14 +20,6 @@ bool valid(const SparseConfig& config) noexcept {
          config.page_size <= 1_GiB && config.families.size() <= SparseConfig::kMaxFamilies;
 }
 
-bool enabled(const SparseConfig& config) noexcept {
-  const DeviceFeatures& features = config.device.features;
-  const bool addresses = (config.usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT) != 0;
-  return features.sparse_binding && features.timeline_semaphore &&
-         (!addresses || features.buffer_device_address) &&
-         (!config.aliasing || (features.sparse_residency_aliased && features.sparse_residency_buffer));
-}
-
 bool complete(const Driver& driver, const SparseConfig& config) noexcept {
   const VolkDeviceTable& call = driver.functions;
   const bool addresses = (config.usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT) != 0;
@@ -54,6 +46,8 @@ Result<bool> family_has(const Driver& driver, const HostAllocator& host, std::ui
   return family < count && (families[family].queueFlags & any_of) != 0;
 }
 
+}  // namespace
+
 Result<void> check_families(const Driver& driver, const SparseConfig& config) noexcept {
   const HostAllocator& host = config.device.host;
   auto fits = family_has(driver, host, config.sparse.family, VK_QUEUE_SPARSE_BINDING_BIT);
@@ -65,7 +59,16 @@ Result<void> check_families(const Driver& driver, const SparseConfig& config) no
   return {};
 }
 
-}  // namespace
+const char* SparseBackend::missing_feature(const SparseConfig& config) noexcept {
+  const DeviceFeatures& features = config.device.features;
+  const bool addresses = (config.usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT) != 0;
+  if (!features.sparse_binding) return "sparseBinding";
+  if (!features.timeline_semaphore) return "timelineSemaphore";
+  if (addresses && !features.buffer_device_address) return "bufferDeviceAddress";
+  if (config.aliasing && !features.sparse_residency_buffer) return "sparseResidencyBuffer";
+  if (config.aliasing && !features.sparse_residency_aliased) return "sparseResidencyAliased";
+  return nullptr;
+}
 
 SparseBackend::State::State(const SparseConfig& given) noexcept
     : config(given),
@@ -109,22 +112,55 @@ Result<VkDeviceMemory> SparseBackend::State::allocate(Bytes size, std::uint32_t 
   MemoryTraits traits;
   traits.device_address = profile.capabilities.device_address;
   traits.priority = priority;
-  return MemoryOrder(size, memory_type, traits, config.device.features).allocate(driver);
+  MemoryObjectClaim claim(*account);
+  if (!claim) return fail(ErrorCode::out_of_address_space);
+  const MemoryGate& gate = config.gate;
+  const Result<void> entered =
+      gate.enter != nullptr ? gate.enter(gate.user, memory_type, size) : Result<void>{};
+  if (!entered) return fail(entered.error());
+  const auto memory = MemoryOrder(size, memory_type, traits, config.device.features).allocate(driver);
+  if (memory) claim.keep();
+  const auto tell = memory ? gate.taken : gate.refused;
+  if (tell != nullptr) tell(gate.user, memory_type, size);
+  return memory;
 }
 
-// A buffer of one page says which memory and what unit of binding all of them want (V6, V19).
+void SparseBackend::State::free(VkDeviceMemory memory, Bytes size, std::uint32_t memory_type) const noexcept {
+  const MemoryGate& gate = config.gate;
+  if (gate.leaving != nullptr) gate.leaving(gate.user, memory_type, size);
+  driver.functions.vkFreeMemory(driver.device, memory, nullptr);
+  if (gate.left != nullptr) gate.left(gate.user, memory_type, size);
+  account->give_back_memory_object();
+}
+
+// A buffer of one page says which memory and what unit of binding all of them want (V6, V19). It is a sparse
+// resource too (V30), and what it needs is known only when it is there: no device's blocks are above 2 MiB.
+Result<VkMemoryRequirements> SparseBackend::State::probe() noexcept {
+  const Bytes most = std::max(config.page_size, kLargePage);
+  if (!account->claim_sparse(most)) return fail(ErrorCode::out_of_address_space);
+  VkMemoryRequirements needs{};
+  const auto buffer = create_buffer(config.page_size);
+  if (buffer) {
+    driver.functions.vkGetBufferMemoryRequirements(driver.device, *buffer, &needs);
+    driver.functions.vkDestroyBuffer(driver.device, *buffer, nullptr);
+  }
+  account->give_back_sparse(most);
+  if (!buffer) return fail(buffer.error());
+  return needs;
+}
+
 Result<void> SparseBackend::State::open() noexcept {
   if (!valid(config)) return fail(ErrorCode::invalid_configuration);
-  if (!enabled(config)) return fail(ErrorCode::not_supported);
+  if (SparseBackend::missing_feature(config) != nullptr) return fail(ErrorCode::not_supported);
   if (const auto loaded = Driver::load(config.device, driver); !loaded) return loaded;
   if (!complete(driver, config)) return fail(ErrorCode::driver_error);
   if (const auto read = read_device(driver, config.device, profile, limits); !read) return read;
   if (const auto checked = check_families(driver, config); !checked) return checked;
-  const auto probe = create_buffer(config.page_size);
-  if (!probe) return fail(probe.error());
-  VkMemoryRequirements needs{};
-  driver.functions.vkGetBufferMemoryRequirements(driver.device, *probe, &needs);
-  driver.functions.vkDestroyBuffer(driver.device, *probe, nullptr);
+  own_account.set_limits(profile.capabilities.max_reservations, limits.sparse_address_space);
+  if (config.device.account != nullptr) account = config.device.account;
+  const auto probed = probe();
+  if (!probed) return fail(probed.error());
+  const VkMemoryRequirements& needs = *probed;
   type_bits = needs.memoryTypeBits;
 
   const Bytes page = std::max(config.page_size, Bytes{needs.alignment});
@@ -134,6 +170,8 @@ Result<void> SparseBackend::State::open() noexcept {
   pages.limit_blocks(static_cast<std::uint32_t>(std::min(can.max_reservations, own)));
   can.bind = can.partial_unbind = can.physical_offset = can.completes_later = !whole();
   can.reserve_commits = whole();
+  // V28. What is not bound is bound to nothing, where the device promises zeros.
+  can.null_binds = can.bind && limits.strict_holes;
   can.aliasing = config.aliasing;
   can.map = can.dedicated = can.external_memory = false;
   can.copy = config.transfer.queue != nullptr;

@@ -1,9 +1,12 @@
-// What a sparse backend holds. Creation is in sparse_create.cpp, reservations and pages in
-// sparse_backend.cpp, binds and copies in sparse_work.cpp.
+// What a sparse backend holds. Creation is in sparse_create.cpp, reservations in sparse_reservations.cpp,
+// pages in sparse_backend.cpp, binds and copies in sparse_work.cpp.
 //
 // Two locks, in this order: `submitting` makes binds and copies one at a time and is held during their driver
 // calls; `mutex` is for the tables, and no driver call is made under it. `growing`, which neither of them is
 // held at, makes one thread at a time ask for memory.
+//
+// What counts on the device is claimed from the account, then from the gate, before the driver is asked, and
+// goes back in the other order, after.
 #pragma once
 
 #include <mutex>
@@ -27,7 +30,11 @@ struct SparseBackend::State {
     std::uint64_t device_address = 0;
     VkDeviceMemory memory = VK_NULL_HANDLE;  // all of it, where there are no pages (V20)
     Bytes memory_size{};
+    Bytes size{};
+    std::uint32_t memory_type = 0;
     bool taken = false;
+    // Nobody's, but its bind may still be under way: it is destroyed once the chain has passed this. 0: not.
+    std::uint64_t until = 0;
   };
 
   explicit State(const SparseConfig& given) noexcept;
@@ -36,17 +43,23 @@ struct SparseBackend::State {
   ~State();
 
   [[nodiscard]] Result<void> open() noexcept;
+  [[nodiscard]] Result<VkMemoryRequirements> probe() noexcept;
   [[nodiscard]] Result<VkBuffer> create_buffer(Bytes size) const noexcept;
+  // Through the account (V4) and the gate.
   [[nodiscard]] Result<VkDeviceMemory> allocate(Bytes size, std::uint32_t memory_type,
                                                 float priority) const noexcept;
+  void free(VkDeviceMemory memory, Bytes size, std::uint32_t memory_type) const noexcept;
 
   // Under `mutex`: a slot of the address space, and its bytes of the sparse address space (V30).
-  [[nodiscard]] Result<std::uint32_t> claim(Bytes size) noexcept;
-  void vacate(std::uint32_t slot, Bytes size) noexcept;
+  [[nodiscard]] Result<std::uint32_t> claim(const ReservationRequest& request) noexcept;
   [[nodiscard]] Result<void> fill(std::uint32_t slot, const ReservationRequest& request) noexcept;
+  [[nodiscard]] Result<VkDeviceMemory> fill_memory(std::uint32_t slot, Bytes size,
+                                                   const ReservationRequest& request) noexcept;
   void destroy(const Buffer& buffer) const noexcept;
   [[nodiscard]] Result<void> make_buffer(std::uint32_t slot, Bytes size) noexcept;
-  void take_down(std::uint32_t slot, Bytes size, std::uint32_t memory_type) noexcept;
+  // The buffer in a slot, and all that it holds; later, where a bind of it may be under way.
+  void take_down(std::uint32_t slot) noexcept;
+  void take_down_parked() noexcept;
   [[nodiscard]] Result<void> check(const ReservationRequest& request) const noexcept;
 
   // Another memory object, for pages of `least` each.
@@ -78,6 +91,8 @@ struct SparseBackend::State {
   [[nodiscard]] bool whole() const noexcept { return !config.device.features.sparse_residency_buffer; }
 
   SparseConfig config;
+  DeviceAccount own_account;
+  DeviceAccount* account = &own_account;  // the one that counts
   std::array<std::uint32_t, SparseConfig::kMaxFamilies> families{};
   Driver driver;
   DeviceProfile profile;
@@ -101,7 +116,7 @@ struct SparseBackend::State {
   PageMemory pages;
   BudgetBook budgets;
   std::array<Bytes, kMaxHeaps> used{};  // pages handed out, by heap
-  Bytes address_space{};                // of all buffers
+  std::uint32_t parked = 0;             // buffers whose `until` is not 0
 };
 
 }  // namespace vaspace::vulkan

@@ -1,4 +1,6 @@
 // Binds and copies: checked against what is bound, then submitted to the chain.
+#include <algorithm>
+
 #include "sparse_state.hpp"
 
 namespace vaspace::vulkan {
@@ -17,6 +19,9 @@ Result<void> SparseBackend::State::apply(std::span<const BindOp> batch) noexcept
   journal.clear();
   ops.clear();
   if (!ops.reserve(batch.size())) return fail(ErrorCode::out_of_host_memory);
+  // Nothing is what the driver has behind what is not bound, so that a range may be unbound twice in a row:
+  // not in one batch (V23).
+  const bool any_null = std::any_of(batch.begin(), batch.end(), [](const BindOp& op) { return op.null; });
   const Lock lock(mutex);
   for (const BindOp& op : batch) {
     const Result<void> applied = bindings.apply(op, journal);
@@ -24,7 +29,9 @@ Result<void> SparseBackend::State::apply(std::span<const BindOp> batch) noexcept
       bindings.undo(journal);
       return applied;
     }
+    if (op.null) continue;
     ops.push_back_reserved(sparse_op(op));
+    ops.back().apart = ops.back().apart || any_null;
   }
   return {};
 }
@@ -51,7 +58,7 @@ void SparseBackend::State::note_use(std::span<const BindOp> batch, std::uint64_t
     if (record != nullptr) record->last_use = value;
   }
   for (const BindJournal::Change& change : journal.changes())
-    objects[change.interval.value.object].last_use = value;
+    if (!change.interval.value.null()) objects[change.interval.value.object].last_use = value;
 }
 
 Result<TimelinePoint> SparseBackend::bind(std::span<const BindOp> ops,

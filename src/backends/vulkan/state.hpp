@@ -63,6 +63,8 @@ struct Backend::State {
   std::mutex map_mutex;
   ObjectTable objects;
   BudgetBook budgets;
+  DeviceAccount own_account;
+  DeviceAccount* account = nullptr;  // the one that counts
 };
 
 }  // namespace vaspace::vulkan

@@ -53,6 +53,30 @@ void BlockTable::remove(std::uint32_t record) noexcept {
   --size_;
 }
 
+bool BlockTable::add_user(std::uint32_t record, std::uint32_t user) noexcept {
+  for (std::uint32_t at = records_[record].users; at != Block::kNone; at = users_[at].next)
+    if (users_[at].number == user) return true;
+  std::uint32_t added = free_user_;
+  if (added == Block::kNone) {
+    if (!users_.push_back({})) return false;
+    added = static_cast<std::uint32_t>(users_.size() - 1);
+  } else {
+    free_user_ = users_[added].next;
+  }
+  users_[added] = {user, records_[record].users};
+  records_[record].users = added;
+  return true;
+}
+
+std::uint32_t BlockTable::take_user(std::uint32_t record) noexcept {
+  const std::uint32_t taken = records_[record].users;
+  if (taken == Block::kNone) return Block::kNone;
+  records_[record].users = users_[taken].next;
+  users_[taken].next = free_user_;
+  free_user_ = taken;
+  return users_[taken].number;
+}
+
 const char* BlockTable::validate() const noexcept {
   std::size_t present = 0;
   for (std::uint32_t record = 0; record < records_.size(); ++record) {

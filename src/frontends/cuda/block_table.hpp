@@ -4,7 +4,7 @@
 //   records  [ 0 | 1 | 2 | 3 ]             4 of them at most half as many as slots
 //
 // Always true: each address has one record at most; a record keeps its number while it lives; only
-// reserve_one() asks for host memory. Externally synchronised.
+// reserve_one() and add_user() ask for host memory. Externally synchronised.
 #pragma once
 
 #include "vaspace/arena/allocation.hpp"
@@ -16,23 +16,33 @@ struct Block {
   enum class State : std::uint8_t {
     gone,
     live,
-    parked,  // in the pool's cache
-    waiting  // freed on another stream
+    recorded,  // live, and used on other streams too
+    parked,    // in the pool's cache
+    waiting    // freed, and other streams have not passed
   };
   static constexpr std::uint32_t kNone = ~std::uint32_t{0};
 
   Address address{};
   Bytes size{};   // taken from the arena
   Bytes asked{};  // of what is live or was last
-  AllocationId id{};
+  // Where it was taken from.
+  struct Place {
+    AllocationId id{};
+    std::uint32_t arena = 0;
+  };
+  Place place{};
   std::uint32_t next = kNone;       // parked: of the same size; waiting: on the same stream
   std::uint32_t next_pool = kNone;  // waiting: the pool that `next` is a number in
+  std::uint32_t users = kNone;  // what other streams have used it and have not passed, as the table has them
   State state = State::gone;
+  bool shared = false;  // waiting: more streams have used it than freed it
+
+  [[nodiscard]] bool is_live() const noexcept { return state == State::live || state == State::recorded; }
 };
 
 class BlockTable {
  public:
-  explicit BlockTable(const HostAllocator& host) noexcept : records_(host), slots_(host) {}
+  explicit BlockTable(const HostAllocator& host) noexcept : records_(host), slots_(host), users_(host) {}
 
   [[nodiscard]] std::uint32_t find(Address address) const noexcept {
     if (slots_.empty()) return Block::kNone;
@@ -55,6 +65,11 @@ class BlockTable {
   std::uint32_t add(const Block& block) noexcept;
   void remove(std::uint32_t record) noexcept;
 
+  // One more user of the block, by a number; once. False: no host memory; nothing has changed.
+  [[nodiscard]] bool add_user(std::uint32_t record, std::uint32_t user) noexcept;
+  // Takes one of them off. kNone: there is none.
+  [[nodiscard]] std::uint32_t take_user(std::uint32_t record) noexcept;
+
   [[nodiscard]] const char* validate() const noexcept;
 
  private:
@@ -64,10 +79,17 @@ class BlockTable {
   }
   void place(std::uint32_t record) noexcept;
 
+  struct User {
+    std::uint32_t number = Block::kNone;
+    std::uint32_t next = Block::kNone;
+  };
+
   HostArray<Block> records_;
   HostArray<std::uint32_t> slots_;
   std::size_t size_ = 0;
   std::uint32_t free_ = Block::kNone;
+  HostArray<User> users_;
+  std::uint32_t free_user_ = Block::kNone;
 };
 
 }  // namespace vaspace::cuda

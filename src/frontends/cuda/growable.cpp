@@ -3,6 +3,8 @@
 
 #include "vaspace/frontends/cuda_growable.hpp"
 
+#include "insist.hpp"
+
 namespace vaspace::cuda {
 
 Result<GrowableBuffer> GrowableBuffer::create(Backend& backend, const GrowableConfig& config) noexcept {
@@ -36,9 +38,9 @@ GrowableBuffer::~GrowableBuffer() {
 
 // What the driver refuses here its backend gives back at its own end.
 void GrowableBuffer::destroy() noexcept {
-  (void)shrink(Bytes{});
+  (void)insist_on([&] { return shrink(Bytes{}); });
   for (const Reservation& range : ranges_)
-    (void)backend_->release(range);
+    (void)insist_on([&] { return backend_->release(range); });
   ranges_.clear();
 }
 
@@ -70,7 +72,7 @@ Result<void> GrowableBuffer::extend(Bytes size) noexcept {
     ranges_.push_back_reserved(*range);
     return {};
   }
-  if (Result<void> released = backend_->release(*range); !released) return released;
+  (void)insist_on([&] { return backend_->release(*range); });
   return fail(ErrorCode::out_of_address_space);
 }
 
@@ -88,7 +90,7 @@ Result<void> GrowableBuffer::move_to(const Reservation& target, std::span<const 
   const Result<TimelinePoint> point = backend_->bind(ops.span(), waits);
   if (!point) return fail(point.error());
   for (const Reservation& range : ranges_)
-    (void)backend_->release(range);
+    (void)insist_on([&] { return backend_->release(range); });
   ranges_.clear();
   ranges_.push_back_reserved(target);
   address_ = target.address;
@@ -117,12 +119,12 @@ Result<GrowableBuffer::Grown> GrowableBuffer::grow(Bytes size,
       target = backend_->reserve(
           {.size = align_up(*whole, Alignment{backend_->profile().reservation_granularity})});
     done = target ? move_to(*target, more.span(), waits) : fail(target.error());
-    if (target && !done) (void)backend_->release(*target);
+    if (target && !done) (void)insist_on([&] { return backend_->release(*target); });
   } else {
     done = bind_pages(more.span(), address_ + this->size());
   }
   if (!done) {
-    (void)backend_->destroy_physical(more.span());
+    (void)insist_on([&] { return backend_->destroy_physical(more.span()); });
     return fail(done.error());
   }
   for (const PhysicalId page : more)
@@ -143,7 +145,7 @@ Result<void> GrowableBuffer::shrink(Bytes size, std::span<const TimelinePoint> w
   }
   const Result<TimelinePoint> point = backend_->bind(unbinds_.span(), waits);
   if (!point) return fail(point.error());
-  (void)backend_->destroy_physical(pages_.span().subspan(keep));
+  (void)insist_on([&] { return backend_->destroy_physical(pages_.span().subspan(keep)); });
   while (pages_.size() > keep)
     pages_.pop_back();
   return {};

@@ -24,20 +24,32 @@ Result<void> PageStore::create(std::span<PhysicalId> out) noexcept {
   return created;
 }
 
-Result<void> PageStore::take(std::span<PhysicalId> out) noexcept {
-  std::size_t taken = take_idle(out);
+std::size_t PageStore::take_some(std::span<PhysicalId> out, PageTaker* taker) noexcept {
+  const std::size_t own = taker != nullptr && !out.empty() ? taker->take_own(out) : 0;
+  return own + take_idle(out.subspan(own));
+}
+
+Result<void> PageStore::take(std::span<PhysicalId> out, PageTaker* taker) noexcept {
+  std::size_t taken = take_some(out, taker);
   if (taken < out.size()) {
-    reclaimer_.reclaim(reclaimer_.user, out.size() - taken, false);
-    taken += take_idle(out.subspan(taken));
+    reclaimer_.reclaim(reclaimer_.user, taker, out.size() - taken, false);
+    taken += take_some(out.subspan(taken), taker);
   }
   Result<void> made;
   if (taken < out.size()) made = create(out.subspan(taken));
   if (!made && made.error().code == ErrorCode::out_of_device_memory && patient()) {
-    reclaimer_.reclaim(reclaimer_.user, out.size() - taken, true);
-    taken += take_idle(out.subspan(taken));
+    reclaimer_.reclaim(reclaimer_.user, taker, out.size() - taken, true);
+    taken += take_some(out.subspan(taken), taker);
     made = taken < out.size() ? create(out.subspan(taken)) : Result<void>{};
   }
-  if (!made) give(out.first(taken));
+  if (made) return made;
+  for (const PhysicalId page : out.first(taken)) {
+    if (taker != nullptr) {
+      taker->give_page(page);
+    } else {
+      give({&page, 1});
+    }
+  }
   return made;
 }
 

@@ -1,9 +1,9 @@
 // The physical pages of one allocator that are bound nowhere, and who owns which addresses.
 //
 // Always true: idle pages were unbound after their streams had passed, so they are anybody's; held() counts
-// idle pages and those that were taken. take() asks in this order: idle pages; pages that streams have
-// emptied and passed; the device; and, where somebody is patient, pages that streams will pass. give() needs
-// no host memory.
+// idle pages and those that were taken. take() asks in this order: what the asking stream has unused of its
+// own; idle pages; pages that streams have emptied and passed, and what the asking stream has emptied; the
+// device; and, where somebody is patient, pages that streams will pass. give() needs no host memory.
 #pragma once
 
 #include <atomic>
@@ -14,10 +14,22 @@
 
 namespace vaspace::cuda {
 
+// Who takes pages: a stream may have some that nobody else can use yet.
+class PageTaker {
+ public:
+  // Pages of its own, as many as there are: how many.
+  [[nodiscard]] virtual std::size_t take_own(std::span<PhysicalId> out) noexcept = 0;
+  // A page that was taken is not used.
+  virtual void give_page(PhysicalId page) noexcept = 0;
+
+ protected:
+  ~PageTaker() = default;
+};
+
 // Collects pages that streams have emptied, about as many as asked for.
 struct Reclaimer {
   void* user = nullptr;
-  void (*reclaim)(void* user, std::size_t pages, bool wait) noexcept = nullptr;
+  void (*reclaim)(void* user, const PageTaker* taker, std::size_t pages, bool wait) noexcept = nullptr;
 };
 
 class PageStore {
@@ -30,8 +42,8 @@ class PageStore {
   ~PageStore() { trim(); }
 
   [[nodiscard]] Bytes page() const noexcept { return page_; }
-  // Fills `out`: all or none. Errors: as Backend::create_physical.
-  [[nodiscard]] Result<void> take(std::span<PhysicalId> out) noexcept;
+  // Fills `out`: all or none. Null: nobody in particular. Errors: as Backend::create_physical.
+  [[nodiscard]] Result<void> take(std::span<PhysicalId> out, PageTaker* taker) noexcept;
   void give(std::span<const PhysicalId> pages) noexcept;
   // Gives pages that were taken, and are bound nowhere, to the device; what it refuses is idle.
   void destroy(std::span<const PhysicalId> pages) noexcept;
@@ -64,6 +76,8 @@ class PageStore {
 
  private:
   [[nodiscard]] std::size_t take_idle(std::span<PhysicalId> out) noexcept;
+  // Without the device: how many.
+  [[nodiscard]] std::size_t take_some(std::span<PhysicalId> out, PageTaker* taker) noexcept;
   [[nodiscard]] Result<void> create(std::span<PhysicalId> out) noexcept;
 
   vaspace::Backend& device_;

@@ -1,11 +1,13 @@
 // The memory of one stream and tag: an arena over the stream's pages, the blocks taken from it, and a cache
 // of freed ones.
 //
-// Always true: a block is live, parked in the cache, waiting (freed on another stream), or the arena's again;
-// live and live_count are those of live blocks. What `lock` guards is never touched across a driver call
-// (T2).
+// Always true: a block is live, parked in the cache, waiting (until other streams have passed), or the
+// arena's again; live and live_count are those of live blocks. What `lock` guards is never touched across a
+// driver call (T2).
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <mutex>
 #include <optional>
 
@@ -21,26 +23,48 @@ struct Pool {
   Pool(Backend& device, vaspace::Backend& memory, PageStore& page_store, Stream of, Tag named,
        std::uint32_t number, bool host_reads, const AsymmetricFence& fence,
        const HostAllocator& host) noexcept
-      : stream(of),
-        tag(named),
-        index(number),
+      : index(number),
         pages(device, memory, page_store, of, number, host),
         lock(fence),
         waits_always(host_reads),
-        blocks(host) {}
+        blocks(host) {
+    name(of, named);
+  }
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
   // The device is idle, and nobody uses the pool any more.
   ~Pool() {
     pages.end();
-    arena.reset();
+    (void)pages.reap();
+    for (auto& arena : arenas)
+      arena.reset();
   }
 
-  const Stream stream;
-  const Tag tag;
+  // Who is found by them without a lock sees both as they belong together: the stream is set last and read
+  // first.
+  [[nodiscard]] Stream stream() const noexcept { return stream_.load(std::memory_order_acquire); }
+  [[nodiscard]] Tag tag() const noexcept { return tag_.load(std::memory_order_relaxed); }
+  void name(Stream stream, Tag tag) noexcept {
+    tag_.store(tag, std::memory_order_relaxed);
+    stream_.store(stream, std::memory_order_release);
+  }
+
   const std::uint32_t index;
+  static constexpr std::size_t kNoSlot = ~std::size_t{0};
+  std::size_t slot = kNoSlot;  // of the allocator's table
   StreamPages pages;
-  std::optional<ThreadSafeArenaAllocator> arena;
+  // The first; and further ones, of other addresses, for what would come to lie in the first where a page is
+  // still mapped that is used elsewhere by now.
+  static constexpr std::uint32_t kMostArenas = 4;
+  std::array<std::optional<ThreadSafeArenaAllocator>, kMostArenas> arenas;
+  std::atomic<std::uint32_t> arena_count{0};
+  template <class Visit>
+  void for_each_arena(Visit&& visit) noexcept {
+    const std::uint32_t count = arena_count.load(std::memory_order_acquire);
+    for (std::uint32_t i = 0; i < count; ++i)
+      visit(*arenas[i]);
+  }
+  void give_back(const Block::Place& place) noexcept { arenas[place.arena]->free(place.id); }
 
   // What has been freed on this stream and waits for it, because it belongs to others or the host may write
   // it: in two lists; `fresh` has come since the event was recorded that `marked` waits for. Blocks are
@@ -70,6 +94,10 @@ struct Pool {
   BlockTable blocks;
 
   [[nodiscard]] Bytes cache_limit() const noexcept { return park + Bytes{live.value >> 8U}; }
+
+ private:
+  std::atomic<Stream> stream_{nullptr};
+  std::atomic<Tag> tag_{0};
 };
 
 }  // namespace vaspace::cuda

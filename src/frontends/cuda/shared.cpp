@@ -5,6 +5,8 @@
 
 #include "vaspace/frontends/cuda_shared.hpp"
 
+#include "insist.hpp"
+
 namespace vaspace::cuda {
 
 SharedMemory::SharedMemory(SharedMemory&& other) noexcept
@@ -72,10 +74,11 @@ Result<ExternalHandle> SharedMemory::export_handle() noexcept {
 void SharedMemory::destroy() noexcept {
   if (range_.size != Bytes{}) {
     const BindOp op{.address = range_.address, .size = size_};
-    (void)backend_->bind({&op, 1}, {});  // where it was never bound there is nothing to undo
-    (void)backend_->release(range_);
+    // Where it was never bound there is nothing to undo.
+    if (memory_) (void)insist_on([&] { return backend_->bind({&op, 1}, {}); });
+    (void)insist_on([&] { return backend_->release(range_); });
   }
-  if (memory_) (void)backend_->destroy_physical({&memory_, 1});
+  if (memory_) (void)insist_on([&] { return backend_->destroy_physical({&memory_, 1}); });
   range_ = {};
   memory_ = {};
 }

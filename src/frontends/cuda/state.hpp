@@ -1,8 +1,9 @@
 // The allocator's state: its pools, found by stream and tag without a lock.
 //
-// Always true: a pool stays until the end and keeps its index; `table` finds each by its stream and tag.
-// While nobody has `growing_`, a stream's pools are all closed or all open, and a tag's all suspended or
-// none.
+// Always true: a pool stays until the end and keeps its index; one of a stream that was released is another
+// stream's later, with what it holds. `table` finds each by its stream and tag: a pool counts in its own
+// slot, and what else points to it there is passed over. While nobody has `growing_`, a stream's pools are
+// all closed or all open, and a tag's all suspended or none.
 #pragma once
 
 #include <atomic>
@@ -29,6 +30,7 @@ class StreamAllocator::State {
   [[nodiscard]] Result<Address> allocate(const StreamRequest& request, Stream stream) noexcept;
   [[nodiscard]] Result<void> free(Address address, Stream stream) noexcept;
   [[nodiscard]] Result<Bytes> size_of(Address address) noexcept;
+  [[nodiscard]] Result<void> record_stream(Address address, Stream stream) noexcept;
   [[nodiscard]] Result<void> release_stream(Stream stream) noexcept;
   [[nodiscard]] Result<void> add_stream(Stream stream) noexcept;
   [[nodiscard]] Result<void> suspend(Suspend how, std::optional<Tag> tag) noexcept;
@@ -44,13 +46,15 @@ class StreamAllocator::State {
   [[nodiscard]] Pool* find_pool(Stream stream, Tag tag) const noexcept {
     // Many programs have one stream.
     Pool* newest = newest_.load(std::memory_order_acquire);
-    if (newest != nullptr && newest->stream == stream && newest->tag == tag) return newest;
-    for (std::size_t slot = home_of(stream, tag);; slot = (slot + 1) & (table_.size() - 1)) {
+    if (newest != nullptr && newest->stream() == stream && newest->tag() == tag) return newest;
+    std::size_t slot = home_of(stream, tag);
+    for (std::size_t looks = table_.size(); looks != 0; --looks, slot = (slot + 1) & (table_.size() - 1)) {
       // Acquire: who sees a pool sees it made.
       Pool* pool =
           std::atomic_ref<Pool*>(const_cast<Pool*&>(table_.data()[slot])).load(std::memory_order_acquire);
-      if (pool == nullptr || (pool->stream == stream && pool->tag == tag)) return pool;
+      if (pool == nullptr || (pool->stream() == stream && pool->tag() == tag)) return pool;
     }
+    return nullptr;
   }
   [[nodiscard]] std::size_t home_of(Stream stream, Tag tag) const noexcept {
     const std::uint64_t key = (reinterpret_cast<std::uintptr_t>(stream) >> 3U) + tag * 0x9e3779b1ULL;
@@ -58,8 +62,22 @@ class StreamAllocator::State {
   }
   [[nodiscard]] Result<Pool*> pool_of(Stream stream, Tag tag) noexcept;
   [[nodiscard]] Result<Pool*> make_pool(Stream stream, Tag tag) noexcept;  // growing_ is held
-  [[nodiscard]] bool is_closed(Stream stream) noexcept;                    // likewise
-  [[nodiscard]] std::uint32_t suspension_of(Tag tag) noexcept;             // likewise
+  [[nodiscard]] Result<void> add_arena(Pool& pool, std::uint32_t number) noexcept;
+  // Of a stream that was released, with what it holds. Null: there is none; or none that has passed.
+  [[nodiscard]] Result<Pool*> adopt_pool(Stream stream, Tag tag, bool passed) noexcept;  // likewise
+  [[nodiscard]] bool has_passed(Pool& pool) noexcept;
+  void enter_table(Pool& pool, Stream stream, Tag tag) noexcept;  // likewise
+  [[nodiscard]] bool is_released(Stream stream) const noexcept {  // likewise
+    return released_.containing(key_of(stream)) != nullptr;
+  }
+  [[nodiscard]] static std::uint64_t key_of(Stream stream) noexcept {
+    return reinterpret_cast<std::uintptr_t>(stream);
+  }
+  [[nodiscard]] static bool is_closed_now(Pool& pool) noexcept {
+    const SpinGuard guard(pool.lock);
+    return pool.closed;
+  }
+  [[nodiscard]] std::uint32_t suspension_of(Tag tag) noexcept;  // likewise
   template <class Visit>
   void for_each_pool(Visit&& visit) noexcept {
     const auto pools = pools_.view();
@@ -70,32 +88,43 @@ class StreamAllocator::State {
 
   // Allocating where the cache has nothing.
   [[nodiscard]] Result<Address> allocate_slow(Pool& pool, const StreamRequest& request, Bytes size) noexcept;
-  [[nodiscard]] Result<Allocation> take(Pool& pool, Bytes size, Alignment alignment) noexcept;
-  [[nodiscard]] Result<Address> enter(Pool& pool, const StreamRequest& request,
-                                      const Allocation& taken) noexcept;
+  struct Taken {
+    Allocation allocation{};
+    std::uint32_t arena = 0;
+  };
+  [[nodiscard]] Result<Taken> take(Pool& pool, Bytes size, Alignment alignment) noexcept;
+  [[nodiscard]] Result<Taken> take_from(Pool& pool, std::uint32_t arena, Bytes size,
+                                        Alignment alignment) noexcept;
+  [[nodiscard]] Result<Taken> take_somewhere(Pool& pool, Bytes size, Alignment alignment) noexcept;
+  [[nodiscard]] static std::optional<Address> take_parked(Pool& pool, const StreamRequest& request,
+                                                          Bytes size) noexcept;
+  [[nodiscard]] Result<Address> enter(Pool& pool, const StreamRequest& request, const Taken& taken) noexcept;
   [[nodiscard]] Result<Address> take_waiting(Pool& pool, const StreamRequest& request, Bytes size) noexcept;
 
   // Freeing.
-  enum class Freed : std::uint8_t { yes, unknown };
   [[nodiscard]] Result<void> free_elsewhere(Pool& on, Address address) noexcept;
   void park(Pool& pool, std::uint32_t block) noexcept;  // pool.lock is held, and let go of
   void flush_cache(Pool& pool) noexcept;
   void wait_on(Pool& on, Pool& owner, std::uint32_t block) noexcept;
+  [[nodiscard]] bool hand_on(Pool& owner, std::uint32_t block) noexcept;
   // Gives what has passed back to its owners, and records an event for what is new.
   void settle(Pool& on, bool wait) noexcept;
+  void settle_all(bool wait) noexcept;
   [[nodiscard]] bool take_passed(Pool& on, bool wait) noexcept;
   [[nodiscard]] Result<void> mark_fresh(Pool& on) noexcept;
   [[nodiscard]] Pool::Link join(Pool::Link list, Pool::Link behind) noexcept;
   void give_back(Pool::Link list) noexcept;
   [[nodiscard]] Error unknown(Address address) noexcept;
 
-  static void reclaim(void* user, std::size_t pages, bool wait) noexcept;
-  void collect(std::size_t pages, bool wait) noexcept;
+  static void reclaim(void* user, const PageTaker* taker, std::size_t pages, bool wait) noexcept;
+  void collect(const PageTaker* taker, std::size_t pages, bool wait) noexcept;
+  template <class Enough>
+  void empty(Pool& pool, bool wait, Enough&& enough) noexcept;
   [[nodiscard]] bool holds_little(std::size_t more) noexcept;
 
   // Streams that end.
   [[nodiscard]] Result<void> close(Pool& pool) noexcept;
-  [[nodiscard]] Result<void> order_behind(const Pool& pool) noexcept;
+  [[nodiscard]] Result<void> order_behind(Pool& pool, Stream stream) noexcept;
   void set_closed(Stream stream, bool closed) noexcept;
 
   // Suspending.
@@ -114,7 +143,9 @@ class StreamAllocator::State {
   std::mutex growing_;             // pools are made, closed and opened one at a time; taken after suspending_
   std::mutex suspending_;          // and so it is with suspending
   std::uint32_t suspensions_ = 0;  // calls so far; under suspending_
-  std::uint32_t all_suspended_ = 0;  // by which call, of tags that have no pools yet; under growing_
+  std::uint32_t all_suspended_ = 0;          // by which call, of tags that have no pools yet; under growing_
+  IntervalTreap<char> released_;             // streams, by number, until they are added again; under growing_
+  std::atomic<std::uint64_t> handed_on_{0};  // blocks, from one stream that they wait for to the next
   HostArray<Pool*> table_;
   std::atomic<Pool*> newest_{nullptr};
   PublishedArray<Pool*> pools_;

@@ -5,6 +5,7 @@
 
 #include "vaspace/frontends/cuda.hpp"
 
+#include "insist.hpp"
 #include "state.hpp"
 
 namespace vaspace::cuda {
@@ -30,6 +31,7 @@ StreamAllocator::State::State(Backend& device, const StreamConfig& config, Bytes
       config_(config),
       classes_(config.host),
       store_(device, page, {this, &State::reclaim}, config.host),
+      released_(config.host),
       table_(config.host),
       pools_(config.host) {}
 
@@ -51,20 +53,36 @@ Result<void> StreamAllocator::State::open() noexcept {
 
 // Memory may be in use on streams that never allocated any: all of the device is waited for (C13).
 StreamAllocator::State::~State() {
-  (void)device_.wait_idle();
+  (void)insist_on([&] { return device_.wait_idle(); });
   for_each_pool([&](Pool& pool) { HostDelete<Pool>{config_.host}(&pool); });
 }
 
 Result<Pool*> StreamAllocator::State::make_pool(Stream stream, Tag tag) noexcept {
   if (Pool* made = find_pool(stream, tag); made != nullptr) return made;
   // A tag that is new on a stream which was released is no way around.
-  if (is_closed(stream)) return fail(released());
-  if (pools_.size() >= config_.max_pools) return fail(ErrorCode::out_of_space);
+  if (is_released(stream)) return fail(released());
+  const Result<Pool*> adopted = adopt_pool(stream, tag, true);
+  if (!adopted || *adopted != nullptr) return adopted;
+  if (pools_.size() >= config_.max_pools) {
+    const Result<Pool*> behind = adopt_pool(stream, tag, false);
+    return !behind || *behind != nullptr ? behind : fail(ErrorCode::out_of_space);
+  }
   if (!pools_.reserve_more(1)) return fail(ErrorCode::out_of_host_memory);
   vaspace::Backend& memory = pinned_ != nullptr ? static_cast<vaspace::Backend&>(*pinned_) : device_;
   HostObject<Pool> pool = make_host_object<Pool>(config_.host, device_, memory, store_, stream, tag,
                                                  pools_.size(), pinned_ != nullptr, fence_, config_.host);
   if (pool == nullptr) return fail(ErrorCode::out_of_host_memory);
+  if (Result<void> made = add_arena(*pool, 0); !made) return fail(made.error());
+  pool->suspended = suspension_of(tag);
+  pool->park = config_.park != Bytes{} ? config_.park : Bytes{store_.page().value / 2};
+  Pool* added = pool.release();
+  pools_.push_back_reserved(added);
+  enter_table(*added, stream, tag);
+  return added;
+}
+
+// growing_ is held.
+Result<void> StreamAllocator::State::add_arena(Pool& pool, std::uint32_t number) noexcept {
   ArenaConfig arena;
   arena.classes = classes_.span();
   arena.page_size = pinned_ != nullptr ? Bytes{} : store_.page();
@@ -74,19 +92,11 @@ Result<Pool*> StreamAllocator::State::make_pool(Stream stream, Tag tag) noexcept
   arena.retain_percent = 0;
   arena.host = config_.host;
   arena.on_leak.on_leak = &ignore_leak;
-  auto made = ThreadSafeArenaAllocator::create(pool->pages, arena);
+  auto made = ThreadSafeArenaAllocator::create(pool.pages, arena);
   if (!made) return fail(made.error());
-  pool->arena.emplace(std::move(*made));
-  pool->suspended = suspension_of(tag);
-  pool->park = config_.park != Bytes{} ? config_.park : Bytes{store_.page().value / 2};
-  Pool* added = pool.release();
-  pools_.push_back_reserved(added);
-  std::size_t slot = home_of(stream, tag);
-  while (table_[slot] != nullptr)
-    slot = (slot + 1) & (table_.size() - 1);
-  std::atomic_ref<Pool*>(table_[slot]).store(added, std::memory_order_release);
-  newest_.store(added, std::memory_order_release);
-  return added;
+  pool.arenas[number].emplace(std::move(*made));
+  pool.arena_count.store(number + 1, std::memory_order_release);
+  return {};
 }
 
 // No pool is of a handle that names another stream, or none: only who finds none asks what it means.
@@ -96,6 +106,19 @@ Result<Pool*> StreamAllocator::State::pool_of(Stream named, Tag tag) noexcept {
   if (Pool* pool = find_pool(*stream, tag); pool != nullptr) return pool;
   const std::lock_guard one_at_a_time(growing_);
   return make_pool(*stream, tag);
+}
+
+// The pool's lock is held.
+std::optional<Address> StreamAllocator::State::take_parked(Pool& pool, const StreamRequest& request,
+                                                           Bytes size) noexcept {
+  const std::uint32_t found = pool.cache.pop(pool.blocks, size, request.alignment);
+  if (found == Block::kNone) return std::nullopt;
+  Block& block = pool.blocks[found];
+  block.state = Block::State::live;
+  block.asked = request.size;
+  pool.live += request.size;
+  ++pool.live_count;
+  return block.address;
 }
 
 Result<Address> StreamAllocator::State::allocate(const StreamRequest& request, Stream stream) noexcept {
@@ -112,15 +135,9 @@ Result<Address> StreamAllocator::State::allocate(const StreamRequest& request, S
     const SpinGuard guard(pool->lock);
     if (pool->closed || pool->suspended != 0) [[unlikely]]
       return fail(pool->closed ? released() : Error{ErrorCode::wrong_state});
-    const std::uint32_t found = pool->cache.pop(pool->blocks, *size, request.alignment);
-    if (found != Block::kNone) [[likely]] {
-      Block& block = pool->blocks[found];
-      block.state = Block::State::live;
-      block.asked = request.size;
-      pool->live += request.size;
-      ++pool->live_count;
-      return block.address;
-    }
+    const std::optional<Address> parked = take_parked(*pool, request, *size);
+    if (parked) [[likely]]
+      return *parked;
     ++pool->slow_calls;
   }
   const Result<Address> address = allocate_slow(*pool, request, *size);
@@ -183,6 +200,9 @@ Result<void> StreamAllocator::free(Address address, Stream stream) noexcept {
 }
 Result<Bytes> StreamAllocator::size_of(Address address) const noexcept {
   return state_->size_of(address);
+}
+Result<void> StreamAllocator::record_stream(Address address, Stream stream) noexcept {
+  return state_->record_stream(address, stream);
 }
 Result<void> StreamAllocator::release_stream(Stream stream) noexcept {
   return state_->release_stream(stream);

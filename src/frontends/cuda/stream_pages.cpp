@@ -7,6 +7,10 @@ namespace {
 
 constexpr std::uint64_t kForever = ~std::uint64_t{0};
 
+[[nodiscard]] Error not_yet() noexcept {
+  return {ErrorCode::timed_out, CUDA_ERROR_NOT_READY};
+}
+
 }  // namespace
 
 StreamPages::~StreamPages() {
@@ -20,37 +24,47 @@ void StreamPages::drop_saved(Page& page) noexcept {
   page.saved = nullptr;
 }
 
-// A stream that has nothing to do needs no event. The event is recorded after `dirty_` is taken back:
-// whatever was freed before is in front of it, and whoever frees later marks it anew. A page that is just
-// being unbound was emptied before this is asked.
-Result<void> StreamPages::passed(bool wait) noexcept {
-  TimelinePoint point;
-  {
-    const std::lock_guard lock(gate_);
-    if (!closed_ && dirty_.exchange(false, std::memory_order_acq_rel)) {
-      const Result<bool> idle = device_.idle(stream_);
-      const Result<TimelinePoint> reached = !idle   ? fail(idle.error())
-                                            : *idle ? Result<TimelinePoint>(TimelinePoint{})
-                                                    : device_.mark(stream_);
-      if (!reached) {
-        dirty_.store(true, std::memory_order_release);
-        return fail(reached.error());
-      }
-      point_ = *reached;
+// A stream that has nothing to do needs no event.
+Result<TimelinePoint> StreamPages::reached() noexcept {
+  const Result<bool> idle = device_.idle(stream_);
+  if (!idle) return fail(idle.error());
+  return *idle ? Result<TimelinePoint>(TimelinePoint{}) : device_.mark(stream_);
+}
+
+// The event is recorded after `dirty_` is taken back: whatever was freed before is in front of it, and
+// whoever frees later marks it anew. A page that is just being unbound was emptied before this is asked.
+Result<TimelinePoint> StreamPages::freed_until() noexcept {
+  const std::lock_guard lock(gate_);
+  if (!closed_ && dirty_.exchange(false, std::memory_order_acq_rel)) {
+    const Result<TimelinePoint> point = reached();
+    if (!point) {
+      dirty_.store(true, std::memory_order_release);
+      return point;
     }
-    point = point_;
+    point_ = *point;
   }
-  if (wait) return device_.wait(point, kForever);
-  const Result<bool> over = device_.completed(point);
+  return point_;
+}
+
+Result<void> StreamPages::passed(bool wait) noexcept {
+  const Result<TimelinePoint> point = freed_until();
+  if (!point) return fail(point.error());
+  if (wait) return device_.wait(*point, kForever);
+  const Result<bool> over = device_.completed(*point);
   if (!over) return fail(over.error());
-  return *over ? Result<void>{} : fail(ErrorCode::timed_out, CUDA_ERROR_NOT_READY);
+  return *over ? Result<void>{} : fail(not_yet());
+}
+
+Result<TimelinePoint> StreamPages::now() noexcept {
+  const std::lock_guard lock(gate_);
+  return closed_ ? Result<TimelinePoint>(point_) : reached();
 }
 
 Result<void> StreamPages::close() noexcept {
   const std::lock_guard lock(gate_);
-  const Result<TimelinePoint> marked = device_.mark(stream_);
-  if (!marked) return fail(marked.error());
-  point_ = *marked;
+  const Result<TimelinePoint> last = reached();
+  if (!last) return fail(last.error());
+  point_ = *last;
   closed_ = true;
   return {};
 }
@@ -61,14 +75,16 @@ TimelinePoint StreamPages::last_point() const noexcept {
 }
 
 // What was freed while it was closed was freed on other streams, which were waited for.
-void StreamPages::reopen() noexcept {
+void StreamPages::reopen(Stream stream) noexcept {
   const std::lock_guard lock(gate_);
+  stream_ = stream;
   closed_ = false;
 }
 
 void StreamPages::end() noexcept {
   const std::lock_guard lock(gate_);
   closed_ = true;
+  ended_ = true;
   point_ = {};
 }
 
@@ -81,6 +97,7 @@ Result<Reservation> StreamPages::reserve(const ReservationRequest& request) noex
 
 Result<void> StreamPages::release(const Reservation& reservation) noexcept {
   if (Result<void> over = passed(store_.patient()); !over) return over;
+  if (Result<void> reaped = reap(); !reaped) return reaped;
   // Nobody asks whose the addresses are: nothing in them is live. Another pool may have them at once.
   store_.remove_owner(reservation);
   const Result<void> released = next().release(reservation);
@@ -99,11 +116,13 @@ Result<void> StreamPages::create_physical(const PhysicalRequest& request,
   }
   HostArray<PhysicalId> taken(host_);
   if (!taken.resize(out.size())) return fail(ErrorCode::out_of_host_memory);
-  if (Result<void> got = store_.take(taken.span()); !got) return got;
-  const std::lock_guard lock(mutex_);
+  if (Result<void> got = store_.take(taken.span(), this); !got) return got;
+  std::unique_lock lock(mutex_);
   // Another thread may have used the room that was made above.
   if (!pages_.reserve_more(out.size()) || !bound_.reserve(pages_.size() + out.size())) {
-    store_.give(taken.span());
+    lock.unlock();
+    for (const PhysicalId page : taken)
+      give_page(page);
     return fail(ErrorCode::out_of_host_memory);
   }
   for (std::size_t i = 0; i < out.size(); ++i) {
@@ -115,6 +134,7 @@ Result<void> StreamPages::create_physical(const PhysicalRequest& request,
       free_page_ = pages_[number].next_free;
     }
     pages_[number] = {.physical = taken[i], .live = true};
+    lingering_.hold(taken[i], number);
     out[i] = PhysicalId{std::uint64_t{number} + 1};
   }
   return {};
@@ -132,55 +152,7 @@ Result<void> StreamPages::destroy_physical(std::span<const PhysicalId> objects) 
       page.next_free = free_page_;
       free_page_ = static_cast<std::uint32_t>(id.value) - 1;
     }
-    if (physical) store_.give({&physical, 1});
-  }
-  return {};
-}
-
-Result<TimelinePoint> StreamPages::bind(std::span<const BindOp> ops,
-                                        std::span<const TimelinePoint> waits) noexcept {
-  if (ops.empty() || !ops.front().physical) {
-    if (Result<void> gone = unbind(ops); !gone) return fail(gone.error());
-    return TimelinePoint{};
-  }
-  HostArray<BindOp> real(host_);
-  if (!real.reserve(ops.size())) return fail(ErrorCode::out_of_host_memory);
-  {
-    const std::lock_guard lock(mutex_);
-    if (suspended_) return fail(ErrorCode::wrong_state);
-    for (BindOp op : ops) {
-      op.physical = page_of(op.physical).physical;
-      real.push_back_reserved(op);
-    }
-  }
-  const Result<TimelinePoint> point = device_.bind(real.span(), waits);
-  if (!point) return point;
-  const std::lock_guard lock(mutex_);
-  for (const BindOp& op : ops) {
-    const auto number = static_cast<std::uint32_t>(op.physical.value) - 1;
-    pages_[number].address = op.address;
-    bound_.insert({op.address.value, (op.address + op.size).value, number});
-  }
-  bound_count_.fetch_add(ops.size(), std::memory_order_relaxed);
-  return point;
-}
-
-// A suspended page is behind no address: the driver has nothing to unbind.
-Result<void> StreamPages::unbind(std::span<const BindOp> ops) noexcept {
-  bool suspended = false;
-  {
-    const std::lock_guard lock(mutex_);
-    suspended = suspended_;
-  }
-  if (!suspended) {
-    if (Result<void> over = passed(store_.patient()); !over) return over;
-    if (const Result<TimelinePoint> point = device_.bind(ops, {}); !point) return fail(point.error());
-    bound_count_.fetch_sub(ops.size(), std::memory_order_relaxed);
-  }
-  const std::lock_guard lock(mutex_);
-  for (const BindOp& op : ops) {
-    pages_[bound_.containing(op.address.value)->value].address = {};
-    bound_.erase(op.address.value);
+    if (physical) give_page(physical);
   }
   return {};
 }

@@ -19,22 +19,24 @@ Result<void> StreamAllocator::State::release_stream(Stream named) noexcept {
   const Result<Stream> stream = known_stream(named);
   if (!stream) return fail(stream.error());
   const std::lock_guard one_at_a_time(growing_);
-  if (is_closed(*stream)) return fail(ErrorCode::wrong_state, CUDA_ERROR_INVALID_HANDLE);
+  if (is_released(*stream)) return fail(ErrorCode::wrong_state, CUDA_ERROR_INVALID_HANDLE);
+  if (!released_.reserve(released_.size() + 1)) return fail(ErrorCode::out_of_host_memory);
   set_closed(*stream, true);
   bool any = false;
   Result<void> closed;
   for_each_pool([&](Pool& pool) {
-    if (pool.stream != *stream || !closed) return;
+    if (pool.stream() != *stream || !is_closed_now(pool) || !closed) return;
     any = true;
     closed = close(pool);
   });
   if (!any) return fail(ErrorCode::unknown_handle, CUDA_ERROR_INVALID_HANDLE);
   if (closed) {
     device_.forget(*stream);
+    released_.insert({key_of(*stream), key_of(*stream) + 1, {}});
     return {};
   }
   for_each_pool([&](Pool& pool) {
-    if (pool.stream == *stream) pool.pages.reopen();
+    if (pool.stream() == *stream) pool.pages.reopen(*stream);
   });
   set_closed(*stream, false);
   return closed;
@@ -42,47 +44,86 @@ Result<void> StreamAllocator::State::release_stream(Stream named) noexcept {
 
 void StreamAllocator::State::set_closed(Stream stream, bool closed) noexcept {
   for_each_pool([&](Pool& pool) {
-    if (pool.stream != stream) return;
+    if (pool.stream() != stream) return;
     const SpinGuard guard(pool.lock);
     pool.closed = closed;
   });
 }
 
-bool StreamAllocator::State::is_closed(Stream stream) noexcept {
-  bool closed = false;
+// A stream that begins after all that another has left in the pool: what the pool holds is given out on the
+// new one at once, and its next event stands for the old one's too.
+Result<void> StreamAllocator::State::order_behind(Pool& pool, Stream stream) noexcept {
+  if (Result<void> behind = device_.order_after(stream, pool.pages.last_point()); !behind) return behind;
+  TimelinePoint marked{};
+  {
+    const std::lock_guard lock(pool.waiting_mutex);
+    if (pool.marked.any()) marked = pool.marked_until;
+  }
+  return device_.order_after(stream, marked);
+}
+
+bool StreamAllocator::State::has_passed(Pool& pool) noexcept {
+  settle(pool, false);
+  const std::lock_guard lock(pool.waiting_mutex);
+  return !pool.fresh.any() && !pool.marked.any() && pool.pages.passed(false);
+}
+
+// The tag's own, so that what it holds is suspended as the tag is.
+Result<Pool*> StreamAllocator::State::adopt_pool(Stream stream, Tag tag, bool passed) noexcept {
+  Pool* found = nullptr;
   for_each_pool([&](Pool& pool) {
-    if (pool.stream != stream) return;
-    const SpinGuard guard(pool.lock);
-    closed = closed || pool.closed;
+    if (found == nullptr && pool.tag() == tag && is_closed_now(pool) && (!passed || has_passed(pool)))
+      found = &pool;
   });
-  return closed;
+  if (found == nullptr) return nullptr;
+  if (Result<void> behind = order_behind(*found, stream); !behind) return fail(behind.error());
+  found->pages.reopen(stream);
+  enter_table(*found, stream, tag);
+  const SpinGuard guard(found->lock);
+  found->closed = false;
+  return found;
 }
 
-// The new stream of the number begins after all that the old one has left in the pool: what the pool holds
-// is given out on the new one at once, and its next event stands for the old one's too.
-Result<void> StreamAllocator::State::order_behind(const Pool& pool) noexcept {
-  if (Result<void> behind = device_.order_after(pool.stream, pool.pages.last_point()); !behind) return behind;
-  return device_.order_after(pool.stream, pool.marked_until);
+// Whoever looks for a pool meanwhile passes over what is in its way as before: no slot becomes empty.
+void StreamAllocator::State::enter_table(Pool& pool, Stream stream, Tag tag) noexcept {
+  pool.name(stream, tag);
+  std::size_t slot = home_of(stream, tag);
+  while (table_[slot] != nullptr && table_[slot] != &pool && table_[slot]->slot == slot)
+    slot = (slot + 1) & (table_.size() - 1);
+  pool.slot = slot;
+  std::atomic_ref<Pool*>(table_[slot]).store(&pool, std::memory_order_release);
+  newest_.store(&pool, std::memory_order_release);
 }
 
+// Whose pools are other streams' by now begins with others.
 Result<void> StreamAllocator::State::add_stream(Stream named) noexcept {
   const Result<Stream> stream = known_stream(named);
   if (!stream) return fail(stream.error());
   const std::lock_guard one_at_a_time(growing_);
-  if (!is_closed(*stream)) {
+  if (!is_released(*stream)) {
     const Result<Pool*> made = make_pool(*stream, 0);
     return made ? Result<void>{} : fail(made.error());
   }
+  bool any = false;
   Result<void> ordered;
   for_each_pool([&](Pool& pool) {
-    if (pool.stream == *stream && ordered) ordered = order_behind(pool);
+    if (pool.stream() != *stream || !ordered) return;
+    any = true;
+    ordered = order_behind(pool, *stream);
   });
   if (!ordered) return ordered;
-  for_each_pool([&](Pool& pool) {
-    if (pool.stream == *stream) pool.pages.reopen();
-  });
-  set_closed(*stream, false);
-  return {};
+  released_.erase(key_of(*stream));
+  if (any) {
+    for_each_pool([&](Pool& pool) {
+      if (pool.stream() == *stream) pool.pages.reopen(*stream);
+    });
+    set_closed(*stream, false);
+    return {};
+  }
+  const Result<Pool*> made = make_pool(*stream, 0);
+  if (made) return {};
+  released_.insert({key_of(*stream), key_of(*stream) + 1, {}});
+  return fail(made.error());
 }
 
 Result<Bytes> StreamAllocator::State::size_of(Address address) noexcept {
@@ -92,8 +133,7 @@ Result<Bytes> StreamAllocator::State::size_of(Address address) noexcept {
   {
     const SpinGuard guard(pool.lock);
     const std::uint32_t found = pool.blocks.find(address);
-    if (found != Block::kNone && pool.blocks[found].state == Block::State::live)
-      return pool.blocks[found].asked;
+    if (found != Block::kNone && pool.blocks[found].is_live()) return pool.blocks[found].asked;
   }
   return fail(unknown(address));
 }
@@ -118,7 +158,9 @@ StreamReport StreamAllocator::State::report() noexcept {
 const char* StreamAllocator::State::validate() noexcept {
   const char* wrong = nullptr;
   for_each_pool([&](Pool& pool) {
-    if (wrong == nullptr) wrong = pool.arena->validate();
+    pool.for_each_arena([&](ThreadSafeArenaAllocator& arena) {
+      if (wrong == nullptr) wrong = arena.validate();
+    });
     const SpinGuard guard(pool.lock);
     if (wrong == nullptr) wrong = pool.blocks.validate();
     Bytes live{};
@@ -126,7 +168,7 @@ const char* StreamAllocator::State::validate() noexcept {
     Bytes waiting{};
     for (std::uint32_t number = 0; number < pool.blocks.records(); ++number) {
       const Block& block = pool.blocks[number];
-      if (block.state == Block::State::live) live += block.asked;
+      if (block.is_live()) live += block.asked;
       if (block.state == Block::State::parked) parked += block.size;
       if (block.state == Block::State::waiting) waiting += block.size;
     }

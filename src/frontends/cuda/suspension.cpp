@@ -4,8 +4,10 @@
 //   take ─► all bound in one batch ─► contents restored ─► allocating goes on
 //
 // The batch is the point of no return: before it everything is undone, after it nothing can be refused.
+#include <cuda.h>
 #include <sched.h>
 
+#include "insist.hpp"
 #include "state.hpp"
 
 namespace vaspace::cuda {
@@ -14,7 +16,7 @@ namespace vaspace::cuda {
 std::uint32_t StreamAllocator::State::suspension_of(Tag tag) noexcept {
   std::optional<std::uint32_t> others;
   for_each_pool([&](Pool& pool) {
-    if (pool.tag != tag || others) return;
+    if (pool.tag() != tag || others) return;
     const SpinGuard guard(pool.lock);
     others = pool.suspended;
   });
@@ -29,7 +31,7 @@ Result<void> StreamAllocator::State::hold(std::optional<Tag> tag, bool suspended
     const std::lock_guard no_new_ones(growing_);
     if (!pools.reserve(pools_.view().size())) return fail(ErrorCode::out_of_host_memory);
     for_each_pool([&](Pool& pool) {
-      if (tag && pool.tag != *tag) return;
+      if (tag && pool.tag() != *tag) return;
       const SpinGuard guard(pool.lock);
       if ((pool.suspended != 0) != suspended) return;
       if (!suspended) pool.suspended = suspensions_;
@@ -65,7 +67,7 @@ void StreamAllocator::State::let_go(std::uint32_t call) noexcept {
 void StreamAllocator::State::let_go_of_all(std::optional<Tag> tag) noexcept {
   const std::lock_guard no_new_ones(growing_);
   for_each_pool([&](Pool& pool) {
-    if (tag && pool.tag != *tag) return;
+    if (tag && pool.tag() != *tag) return;
     const SpinGuard guard(pool.lock);
     pool.suspended = 0;
   });
@@ -75,9 +77,13 @@ void StreamAllocator::State::let_go_of_all(std::optional<Tag> tag) noexcept {
 // Any stream may use any memory, so all of the device is waited for (C13).
 Result<void> StreamAllocator::State::take_away(Suspend how, HostArray<Pool*>& pools) noexcept {
   if (Result<void> idle = device_.wait_idle(); !idle) return idle;
+  for (Pool* pool : pools)
+    if (Result<void> reaped = pool->pages.reap(); !reaped) return reaped;
   std::size_t count = 0;
-  for (const Pool* pool : pools)
+  for (const Pool* pool : pools) {
+    if (pool->pages.lingers()) return fail(ErrorCode::timed_out, CUDA_ERROR_NOT_READY);
     count += pool->pages.bound_pages();
+  }
   HostArray<BindOp> ops(config_.host);
   HostArray<PhysicalId> gone(config_.host);
   if (!ops.reserve(count) || !gone.reserve(count)) return fail(ErrorCode::out_of_host_memory);
@@ -125,9 +131,7 @@ Result<void> StreamAllocator::State::bring_back(HostArray<Pool*>& pools,
   if (restored) return {};
   for (BindOp& op : ops)
     op.physical = {};
-  constexpr int kTries = 8;
-  for (int tries = 0; tries < kTries && !device_.bind(ops.span(), {}); ++tries) {
-  }
+  (void)insist_on([&] { return device_.bind(ops.span(), {}); });
   return restored;
 }
 
@@ -139,14 +143,14 @@ Result<void> StreamAllocator::State::resume(std::optional<Tag> tag) noexcept {
   for (Pool* pool : pools) {
     // What was freed meanwhile needs no memory.
     flush_cache(*pool);
-    pool->arena->flush();
+    pool->for_each_arena([](ThreadSafeArenaAllocator& arena) { arena.flush(); });
     count += pool->pages.bound_pages();
   }
   HostArray<PhysicalId> pages(config_.host);
   if (!pages.resize(count)) return fail(ErrorCode::out_of_host_memory);
   const PageStore::Patience patience(store_);
   if (count != 0) {
-    if (Result<void> taken = store_.take(pages.span()); !taken) return taken;
+    if (Result<void> taken = store_.take(pages.span(), nullptr); !taken) return taken;
   }
   if (Result<void> back = bring_back(pools, pages.span()); !back) {
     store_.destroy(pages.span());

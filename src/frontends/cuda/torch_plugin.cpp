@@ -103,6 +103,24 @@ void vaspace_torch_free(void* memory, ssize_t, int number, CUstream_st* stream) 
   say("vaspace_torch_free", freed.error());
 }
 
+// Only the allocator whose memory it is knows the address.
+void vaspace_torch_record_stream(void* memory, CUstream_st* stream) {
+  if (memory == nullptr) return;
+  const Address address{reinterpret_cast<std::uintptr_t>(memory)};
+  Result<void> recorded = fail(ErrorCode::unknown_address, 1);
+  Device* last = nullptr;
+  for (int number = 0; number < kMaxDevices; ++number) {
+    Device* device = find(number);
+    if (device == nullptr) continue;
+    last = device;
+    recorded = device->streams->record_stream(address, stream);
+    if (recorded || recorded.error().code != ErrorCode::unknown_address) break;
+  }
+  if (recorded) return;
+  if (last != nullptr) last->bad_frees.fetch_add(1, std::memory_order_relaxed);
+  say("vaspace_torch_record_stream", recorded.error());
+}
+
 int vaspace_torch_release_stream(int number, CUstream_st* stream) {
   Device* device = find(number);
   const Result<void> released =
@@ -136,7 +154,8 @@ int vaspace_torch_get_statistics(int number, vaspace_torch_statistics* statistic
                  report.idle.value,
                  report.parked.value,
                  device->refused.load(std::memory_order_relaxed),
-                 device->bad_frees.load(std::memory_order_relaxed)};
+                 device->bad_frees.load(std::memory_order_relaxed),
+                 report.waiting.value};
   return 0;
 }
 

@@ -180,6 +180,8 @@ Result<void> HeadlessDevice::State::create_device() noexcept {
   all.features.sparseBinding = core.sparseBinding;
   all.features.sparseResidencyBuffer = core.sparseResidencyBuffer;
   all.features.sparseResidencyAliased = core.sparseResidencyAliased;
+  all.features.sparseResidencyImage2D = core.sparseResidencyImage2D;
+  all.features.sparseResidencyImage3D = core.sparseResidencyImage3D;
   address.bufferDeviceAddressCaptureReplay = address.bufferDeviceAddressMultiDevice = VK_FALSE;
 
   const float level = 1;

@@ -15,7 +15,8 @@ std::uint32_t extra_flags(const DeviceFeatures& features) noexcept {
   return VK_MEMORY_PROPERTY_DEVICE_COHERENT_BIT_AMD | VK_MEMORY_PROPERTY_DEVICE_UNCACHED_BIT_AMD;
 }
 
-// Of all memory objects, a quarter may be behind sparse buffers (V4), and no more than some hundreds.
+// What sparse buffers may have of all memory objects: a quarter, and no more than some hundreds. All count in
+// one account (V4).
 std::uint32_t sparse_objects(const DeviceProfile& profile) noexcept {
   const std::uint64_t all = std::min<std::uint64_t>(profile.capabilities.max_reservations, 1U << 20U);
   return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(all / 4, 1, 480));
@@ -48,6 +49,9 @@ Result<void> HeapState::open() noexcept {
   neutral.timelines = {.user = this, .completed = [](void* user, TimelinePoint point) noexcept {
                          return static_cast<HeapState*>(user)->timelines.passed(point);
                        }};
+  neutral.on_pressure = {.user = this, .give_back = [](void* user) noexcept {
+                           if (!SharedBuffers::is_making()) static_cast<HeapState*>(user)->pools->flush();
+                         }};
   const bool sparse = config.sparse.queue != nullptr && features.sparse_residency_buffer;
   SubBufferConfig sub_buffers{.sparse = config.sparse,
                               .transfer = config.transfer,
@@ -56,13 +60,7 @@ Result<void> HeapState::open() noexcept {
                               .retain = config.sub_buffer_retain,
                               .retain_percent = config.sub_buffer_retain_percent,
                               .host = neutral.host};
-  if (sparse) {
-    sub_buffers.sparse_memory_objects = sparse_objects(profile);
-    const std::uint64_t left =
-        profile.capabilities.max_reservations - profile.capabilities.max_reservations / 4;
-    if (neutral.max_memory_objects == 0 || neutral.max_memory_objects > left)
-      neutral.max_memory_objects = left;
-  }
+  if (sparse) sub_buffers.sparse_memory_objects = sparse_objects(profile);
   auto made = vaspace::Heap::create(backend, neutral);
   if (!made) return fail(made.error());
   memory.emplace(std::move(*made));
@@ -97,17 +95,6 @@ Result<Heap> Heap::create(Backend& backend, const HeapConfig& config) noexcept {
 
 // ---- memory alone
 
-Result<HeapAllocation> Heap::allocate(const VkMemoryRequirements& requirements,
-                                      const vaspace::HeapRequest& wish) noexcept {
-  HeapRequest request = wish;
-  request.requirements = {.size = Bytes{requirements.size},
-                          .alignment = Alignment{requirements.alignment},
-                          .memory_type_bits = requirements.memoryTypeBits};
-  const auto allocated = state_->memory->allocate(request);
-  if (!allocated) return state_->refuse(allocated.error(), "Heap::allocate", "", wish.name);
-  return allocated;
-}
-
 void Heap::free(const HeapAllocation& memory) noexcept {
   state_->memory->free(memory);
 }
@@ -128,7 +115,10 @@ Result<void> Heap::bind(VkImage image, const HeapAllocation& memory) noexcept {
 
 Result<TimelineId> Heap::add_timeline(VkSemaphore semaphore) noexcept {
   const auto timeline = state_->backend.add_timeline(semaphore);
-  if (!timeline) return timeline;
+  if (!timeline) {
+    const bool known = state_->backend.config().features.timeline_semaphore;
+    return state_->refuse(timeline.error(), "Heap::add_timeline", "", {}, known ? "" : "timelineSemaphore");
+  }
   const auto added = state_->timelines.add(*timeline, semaphore);
   if (!added) {
     (void)state_->backend.forget_timeline(*timeline);
@@ -149,11 +139,11 @@ void HeapState::destroy(const Retired& gone) noexcept {
   }
   if (gone.buffer != VK_NULL_HANDLE) {
     calls.destroy(gone.buffer);
-    buffers.fetch_sub(1, std::memory_order_relaxed);
+    counts.remove(ResourceCounts::buffers);
   }
   if (gone.image != VK_NULL_HANDLE) {
     calls.destroy(gone.image);
-    images.fetch_sub(1, std::memory_order_relaxed);
+    counts.remove(ResourceCounts::images);
   }
   if (gone.has_memory) memory->free(gone.memory);
 }
@@ -210,17 +200,6 @@ void Heap::collect() noexcept {
   state.memory->collect();
 }
 
-void Heap::trim() noexcept {
-  {
-    const Lock walk(state_->walking);
-    state_->walk_retired();
-  }
-  state_->pools->collect();
-  state_->memory->collect();
-  state_->pools->flush();
-  (void)state_->memory->trim();
-}
-
 // ---- what there is
 
 vaspace::Heap& Heap::memory() noexcept {
@@ -229,33 +208,6 @@ vaspace::Heap& Heap::memory() noexcept {
 
 Backend& Heap::backend() noexcept {
   return state_->backend;
-}
-
-HeapReport Heap::report() const noexcept {
-  HeapState& state = *state_;
-  HeapReport report;
-  report.memory = state.memory->report();
-  report.buffers = state.buffers.load(std::memory_order_relaxed);
-  report.images = state.images.load(std::memory_order_relaxed);
-  report.sub_buffer_pools = state.pools->count();
-  for (std::uint32_t i = 0; i < report.sub_buffer_pools; ++i) {
-    const SubBufferPool& pool = (*state.pools)[i];
-    const AllocatorReport of_pool = pool.arena->report();
-    report.sub_buffers += of_pool.total.live_allocations;
-    report.sub_buffer_live += of_pool.total.live;
-    report.sub_buffer_committed += of_pool.total.committed;
-    if (pool.sparse) report.sparse_held += pool.sparse->held();
-  }
-  const Lock lock(state.mutex);
-  report.retired = state.retired.size();
-  return report;
-}
-
-const char* Heap::validate() const noexcept {
-  for (std::uint32_t i = 0; i < state_->pools->count(); ++i) {
-    if (const char* wrong = (*state_->pools)[i].arena->validate(); wrong != nullptr) return wrong;
-  }
-  return state_->memory->validate();
 }
 
 }  // namespace vaspace::vulkan

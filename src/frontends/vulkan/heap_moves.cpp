@@ -89,8 +89,8 @@ Result<std::uint32_t> Heap::plan_moves(const MoveBudget& budget, std::span<Resou
       (void)state.end_move(move, {}, false);
       continue;
     }
-    if (move.kind == ResourceMove::Kind::buffer) state.buffers.fetch_add(1, std::memory_order_relaxed);
-    if (move.kind == ResourceMove::Kind::image) state.images.fetch_add(1, std::memory_order_relaxed);
+    if (move.kind == ResourceMove::Kind::buffer) state.counts.add(ResourceCounts::buffers);
+    if (move.kind == ResourceMove::Kind::image) state.counts.add(ResourceCounts::images);
     {
       const Lock lock(state.mutex);
       state.records[move.record].new_buffer = move.destination_buffer;

@@ -9,12 +9,6 @@ namespace {
 
 using Lock = std::lock_guard<std::mutex>;
 
-constexpr std::uint32_t kSparseBufferFlags = VK_BUFFER_CREATE_SPARSE_BINDING_BIT |
-                                             VK_BUFFER_CREATE_SPARSE_RESIDENCY_BIT |
-                                             VK_BUFFER_CREATE_SPARSE_ALIASED_BIT;
-constexpr std::uint32_t kSparseImageFlags = VK_IMAGE_CREATE_SPARSE_BINDING_BIT |
-                                            VK_IMAGE_CREATE_SPARSE_RESIDENCY_BIT |
-                                            VK_IMAGE_CREATE_SPARSE_ALIASED_BIT;
 constexpr Error kNotSupported{ErrorCode::not_supported, VK_ERROR_FEATURE_NOT_PRESENT};
 
 bool addressed(const BufferRequest& request) noexcept {
@@ -43,41 +37,31 @@ HeapRequest heap_request(const HeapState& heap, const Request& request, const Ne
   return wanted;
 }
 
-Result<HeapAllocation> allocate(HeapState& heap, const HeapRequest& request,
-                                const HeapAllocation* alias_of) noexcept {
+Result<HeapAllocation> memory_for(HeapState& heap, const HeapRequest& request,
+                                  const HeapAllocation* alias_of) noexcept {
   if (alias_of == nullptr) return heap.memory->allocate(request);
   // V1, V6, V7, V8, V9 are held against the memory there.
   return heap.memory->alias(*alias_of, request);
 }
 
-struct Made {
-  HeapAllocation memory{};
-  Error error{};
-  const char* driver = "";  // who refused
-  bool good = false;
+// What a resource is called while it is being made.
+struct Making {
+  const char* function = "";  // ours
+  const char* bind = "";      // the driver's
+  std::string_view name{};
 };
 
-// Memory for a handle, bound; nothing where it fails.
+// Of a handle that got no memory, or was not bound to it: nothing is left of both.
 template <class Handle>
-Made back(HeapState& heap, Handle handle, const HeapRequest& request, const HeapAllocation* alias_of,
-          const char* bind_function) noexcept {
-  Made made;
-  const auto memory = allocate(heap, request, alias_of);
+tl::unexpected<Error> give_up(HeapState& heap, Handle handle, const Result<HeapAllocation>& memory,
+                              VkResult bound, const Making& making) noexcept {
+  heap.calls.destroy(handle);
   if (!memory) {
-    made.error = memory.error();
-    made.driver = made.error.native != 0 ? "vkAllocateMemory" : "";
-    return made;
+    const char* driver = memory.error().native != 0 ? "vkAllocateMemory" : "";
+    return heap.refuse(memory.error(), making.function, driver, making.name);
   }
-  const auto bound = heap.calls.bind(handle, *memory);
-  if (!bound) {
-    heap.memory->free(*memory);
-    made.error = bound.error();
-    made.driver = bind_function;
-    return made;
-  }
-  made.memory = *memory;
-  made.good = true;
-  return made;
+  heap.memory->free(*memory);
+  return heap.refuse(error_of(bound), making.function, making.bind, making.name);
 }
 
 // A record of it, where it may move.
@@ -98,30 +82,6 @@ void keep_families(MovableRecord& record, Info& info) noexcept {
 }
 
 }  // namespace
-
-const char* Heap::missing_feature(const BufferRequest& request) const noexcept {
-  const DeviceFeatures& features = state_->backend.config().features;
-  if (addressed(request) && !features.buffer_device_address) return "bufferDeviceAddress";
-  if ((request.flags & kSparseBufferFlags) != 0 && !features.sparse_binding) return "sparseBinding";
-  const bool guarded = (request.flags & VK_BUFFER_CREATE_PROTECTED_BIT) != 0;
-  if ((guarded || request.intent == Intent::protected_device) && !features.protected_memory)
-    return "protectedMemory";
-  if (request.exportable && !state_->backend.profile().capabilities.external_memory)
-    return "VK_KHR_external_memory_fd";
-  return nullptr;
-}
-
-const char* Heap::missing_feature(const ImageRequest& request) const noexcept {
-  const DeviceFeatures& features = state_->backend.config().features;
-  if (request.info == nullptr) return nullptr;
-  if ((request.info->flags & kSparseImageFlags) != 0 && !features.sparse_binding) return "sparseBinding";
-  const bool guarded = (request.info->flags & VK_IMAGE_CREATE_PROTECTED_BIT) != 0;
-  if ((guarded || request.intent == Intent::protected_device) && !features.protected_memory)
-    return "protectedMemory";
-  if (request.exportable && !state_->backend.profile().capabilities.external_memory)
-    return "VK_KHR_external_memory_fd";
-  return nullptr;
-}
 
 Result<Buffer> Heap::create_buffer(const BufferRequest& request) noexcept {
   HeapState& state = *state_;
@@ -153,28 +113,28 @@ Result<Buffer> Heap::create_buffer(const BufferRequest& request) noexcept {
     info.queueFamilyIndexCount = static_cast<std::uint32_t>(request.families.size());
     info.pQueueFamilyIndices = request.families.data();
   }
-  const auto handle = state.calls.create(info);
-  if (!handle) return state.refuse(handle.error(), kHere, "vkCreateBuffer", request.name);
-  Needs needs = state.calls.needs(*handle);
-  needs.memory.alignment = std::max(needs.memory.alignment, request.alignment);
-  HeapRequest wanted = heap_request(state, request, needs);
+  VkBuffer handle = VK_NULL_HANDLE;
+  if (const VkResult created = state.calls.create(info, handle); created != VK_SUCCESS) [[unlikely]]
+    return state.refuse(error_of(created), kHere, "vkCreateBuffer", request.name);
+  HeapRequest wanted = heap_request(state, request, state.calls.needs(handle));
+  wanted.requirements.alignment = std::max(wanted.requirements.alignment, request.alignment);
   wanted.kind = ResourceKind::linear;
-  wanted.resource = {MemoryTraits::Dedicated::buffer, bits_of(*handle)};
+  wanted.resource = {MemoryTraits::Dedicated::buffer, bits_of(handle)};
   wanted.device_address = addressed(request);
-  const Made made = back(state, *handle, wanted, request.alias_of, "vkBindBufferMemory");
-  if (!made.good) {
-    state.calls.destroy(*handle);
-    return state.refuse(made.error, kHere, made.driver, request.name);
-  }
-  state.buffers.fetch_add(1, std::memory_order_relaxed);
-  const std::uint64_t address = addressed(request) ? state.calls.device_address(*handle) : 0;
-  Buffer buffer = HeapAccess::buffer(state, *handle, made.memory, request.size, address);
-  state.calls.name(*handle, request.name);
-  if (!request.movable) return buffer;
+  const Result<HeapAllocation> memory = memory_for(state, wanted, request.alias_of);
+  const VkResult bound = memory ? state.calls.try_bind(handle, *memory) : VK_SUCCESS;
+  if (!memory || bound != VK_SUCCESS) [[unlikely]]
+    return give_up(state, handle, memory, bound, {kHere, "vkBindBufferMemory", request.name});
+  state.counts.add(ResourceCounts::buffers);
+  const std::uint64_t address = addressed(request) ? state.calls.device_address(handle) : 0;
+  state.calls.name(handle, request.name);
+  if (!request.movable) [[likely]]
+    return HeapAccess::buffer(state, handle, *memory, request.size, address);
   MovableRecord record{
-      .buffer = *handle, .memory = made.memory, .buffer_info = info, .user_data = request.user_data};
+      .buffer = handle, .memory = *memory, .buffer_info = info, .user_data = request.user_data};
   keep_families(record, record.buffer_info);
-  if (const auto kept = remember(state, buffer, record); !kept)
+  auto buffer = HeapAccess::buffer(state, handle, *memory, request.size, address);
+  if (const auto kept = remember(state, *buffer, record); !kept)
     return state.refuse(kept.error(), kHere, "", request.name);
   return buffer;
 }
@@ -198,28 +158,29 @@ Result<Image> Heap::create_image(const ImageRequest& request) noexcept {
   VkImageCreateInfo info = *request.info;
   if (request.exportable) info.pNext = &external;
   if (request.movable) info.usage |= VK_IMAGE_USAGE_TRANSFER_SRC_BIT | VK_IMAGE_USAGE_TRANSFER_DST_BIT;
-  const auto handle = state.calls.create(info);
-  if (!handle) return state.refuse(handle.error(), kHere, "vkCreateImage", request.name);
-  HeapRequest wanted = heap_request(state, request, state.calls.needs(*handle));
+  VkImage handle = VK_NULL_HANDLE;
+  if (const VkResult created = state.calls.create(info, handle); created != VK_SUCCESS) [[unlikely]]
+    return state.refuse(error_of(created), kHere, "vkCreateImage", request.name);
+  HeapRequest wanted = heap_request(state, request, state.calls.needs(handle));
   // V2: linear against non-linear, not buffer against image.
   wanted.kind = info.tiling == VK_IMAGE_TILING_LINEAR ? ResourceKind::linear : ResourceKind::optimal;
-  wanted.resource = {MemoryTraits::Dedicated::image, bits_of(*handle)};
-  const Made made = back(state, *handle, wanted, request.alias_of, "vkBindImageMemory");
-  if (!made.good) {
-    state.calls.destroy(*handle);
-    return state.refuse(made.error, kHere, made.driver, request.name);
-  }
-  state.images.fetch_add(1, std::memory_order_relaxed);
-  Image image = HeapAccess::image(state, *handle, made.memory);
-  state.calls.name(*handle, request.name);
-  if (!request.movable) return image;
+  wanted.resource = {MemoryTraits::Dedicated::image, bits_of(handle)};
+  const Result<HeapAllocation> memory = memory_for(state, wanted, request.alias_of);
+  const VkResult bound = memory ? state.calls.try_bind(handle, *memory) : VK_SUCCESS;
+  if (!memory || bound != VK_SUCCESS) [[unlikely]]
+    return give_up(state, handle, memory, bound, {kHere, "vkBindImageMemory", request.name});
+  state.counts.add(ResourceCounts::images);
+  state.calls.name(handle, request.name);
+  if (!request.movable) [[likely]]
+    return HeapAccess::image(state, handle, *memory);
   MovableRecord record{.kind = ResourceMove::Kind::image,
-                       .image = *handle,
-                       .memory = made.memory,
+                       .image = handle,
+                       .memory = *memory,
                        .image_info = info,
                        .user_data = request.user_data};
   keep_families(record, record.image_info);
-  if (const auto kept = remember(state, image, record); !kept)
+  auto image = HeapAccess::image(state, handle, *memory);
+  if (const auto kept = remember(state, *image, record); !kept)
     return state.refuse(kept.error(), kHere, "", request.name);
   return image;
 }
@@ -293,7 +254,7 @@ void HeapState::release(Buffer& buffer) noexcept {
   }
   if (HeapAccess::record_of(buffer) == MovableRecords::kNone) {
     calls.destroy(HeapAccess::handle_of(buffer));
-    buffers.fetch_sub(1, std::memory_order_relaxed);
+    counts.remove(ResourceCounts::buffers);
     memory->free(held);
     return HeapAccess::forget(buffer);
   }

@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "movable_records.hpp"
+#include "resource_counts.hpp"
 #include "sub_buffer_pools.hpp"
 #include "timeline_snapshot.hpp"
 
@@ -44,7 +45,7 @@ struct HeapState {
   [[nodiscard]] tl::unexpected<Error> refuse(Error error, const char* function, const char* driver,
                                              std::string_view name, const char* feature = "") const noexcept;
   [[nodiscard]] bool aligns_to_atoms(const SubBufferKey& key) const noexcept {
-    return key.mapping != Mapping::none && !key.coherent && non_coherent;
+    return key.mapping() != Mapping::none && !key.coherent() && non_coherent;
   }
   void destroy(const Retired& gone) noexcept;
   // Destroys what has passed. `walking` is held.
@@ -55,6 +56,9 @@ struct HeapState {
   // Commits or abandons, and the resource is where it then is. True: it has moved.
   [[nodiscard]] Result<bool> end_move(const ResourceMove& move, std::span<const TimelinePoint> points,
                                       bool commit) noexcept;
+  [[nodiscard]] Result<Allocation> allocate_under_pressure(SubBufferPool& pool,
+                                                           const AllocationRequest& wanted,
+                                                           BudgetPolicy policy) noexcept;
   void release(Buffer& buffer) noexcept;
   void release(Image& image) noexcept;
   // The owner lets go of a movable resource: what is to be destroyed once the points have passed, or nothing,
@@ -69,8 +73,7 @@ struct HeapState {
   std::optional<vaspace::Heap> memory;
   std::optional<SubBufferPools> pools;
   bool non_coherent = false;  // a type that the host sees is not coherent
-  std::atomic<std::uint64_t> buffers{0};
-  std::atomic<std::uint64_t> images{0};
+  ResourceCounts counts;
 
   std::mutex walking;        // of who destroys what was retired; nobody else takes it
   mutable std::mutex mutex;  // of what follows
@@ -78,40 +81,62 @@ struct HeapState {
   HostArray<Retired> retired;
 };
 
+struct Buffer::Parts {
+  HeapState& heap;
+  VkBuffer buffer;
+  Bytes offset;
+  Bytes size;
+  std::uint64_t device_address;
+  HeapAllocation memory;
+  std::uint32_t pool;
+};
+
+struct Image::Parts {
+  HeapState& heap;
+  VkImage image;
+  HeapAllocation memory;
+};
+
+inline Buffer::Buffer(const Parts& parts) noexcept
+    : heap_(&parts.heap),
+      buffer_(parts.buffer),
+      offset_(parts.offset),
+      size_(parts.size),
+      device_address_(parts.device_address),
+      memory_(parts.memory),
+      pool_(parts.pool) {}
+
+inline Image::Image(const Parts& parts) noexcept
+    : heap_(&parts.heap), image_(parts.image), memory_(parts.memory) {}
+
 // Makes the resources' handles, which only their heap may.
 struct HeapAccess {
-  [[nodiscard]] static Buffer buffer(HeapState& heap, VkBuffer handle, const HeapAllocation& memory,
-                                     Bytes size, std::uint64_t device_address) noexcept {
-    Buffer made;
-    made.heap_ = &heap;
-    made.buffer_ = handle;
-    made.memory_ = memory;
-    made.size_ = size;
-    made.device_address_ = device_address;
-    return made;
+  // Made where they end up: what is stored in parts and then copied as a whole waits for the stores.
+  [[nodiscard]] static Result<Buffer> buffer(HeapState& heap, VkBuffer handle, const HeapAllocation& memory,
+                                             Bytes size, std::uint64_t device_address) noexcept {
+    return Result<Buffer>(tl::in_place,
+                          Buffer::Parts{heap, handle, {}, size, device_address, memory, Buffer::kNoPool});
   }
-  [[nodiscard]] static Buffer sub_buffer(HeapState& heap, const BufferTable::Entry& entry, std::uint32_t pool,
-                                         const Allocation& allocation, Bytes asked) noexcept {
+  [[nodiscard]] static Result<Buffer> sub_buffer(HeapState& heap, const BufferTable::Entry& entry,
+                                                 std::uint32_t pool, const Allocation& allocation,
+                                                 Bytes asked) noexcept {
     const Bytes offset = BufferTable::offset_of(allocation.address);
-    Buffer made;
-    made.heap_ = &heap;
-    made.buffer_ = (VkBuffer)entry.buffer;
-    made.offset_ = offset;
-    if (entry.device_address != 0) made.device_address_ = entry.device_address + offset.value;
-    made.memory_.address = allocation.address;
-    made.memory_.size = allocation.size;
-    made.size_ = asked;
-    made.memory_.id = allocation.id;
-    if (entry.mapped != nullptr) made.memory_.mapped = entry.mapped + offset.value;
-    made.pool_ = pool;
-    return made;
+    return Result<Buffer>(
+        tl::in_place,
+        Buffer::Parts{heap,
+                      (VkBuffer)entry.buffer,
+                      offset,
+                      asked,
+                      entry.device_address != 0 ? entry.device_address + offset.value : 0,
+                      {.address = allocation.address,
+                       .size = allocation.size,
+                       .id = allocation.id,
+                       .mapped = entry.mapped != nullptr ? entry.mapped + offset.value : nullptr},
+                      pool});
   }
-  [[nodiscard]] static Image image(HeapState& heap, VkImage handle, const HeapAllocation& memory) noexcept {
-    Image made;
-    made.heap_ = &heap;
-    made.image_ = handle;
-    made.memory_ = memory;
-    return made;
+  [[nodiscard]] static Result<Image> image(HeapState& heap, VkImage handle,
+                                           const HeapAllocation& memory) noexcept {
+    return Result<Image>(tl::in_place, Image::Parts{heap, handle, memory});
   }
   template <class Resource>
   static void set_record(Resource& resource, std::uint32_t record) noexcept {

@@ -1,31 +1,63 @@
 // Ranges of shared buffers, and host access.
 #include <algorithm>
 
+#include "heap/budget_scope.hpp"
 #include "heap_state.hpp"
 
 namespace vaspace::vulkan {
 
 namespace {
 
+constexpr std::uint32_t kTransferUsage = VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
+// What these want of an offset is known here; conditional rendering and transform feedback are content
+// with 4.
+constexpr std::uint32_t kKnownUsage =
+    kTransferUsage | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT | VK_BUFFER_USAGE_STORAGE_TEXEL_BUFFER_BIT |
+    VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT | VK_BUFFER_USAGE_STORAGE_BUFFER_BIT |
+    VK_BUFFER_USAGE_INDEX_BUFFER_BIT | VK_BUFFER_USAGE_VERTEX_BUFFER_BIT |
+    VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT |
+    VK_BUFFER_USAGE_TRANSFORM_FEEDBACK_BUFFER_BIT_EXT |
+    VK_BUFFER_USAGE_TRANSFORM_FEEDBACK_COUNTER_BUFFER_BIT_EXT |
+    VK_BUFFER_USAGE_CONDITIONAL_RENDERING_BIT_EXT |
+    VK_BUFFER_USAGE_ACCELERATION_STRUCTURE_BUILD_INPUT_READ_ONLY_BIT_KHR |
+    VK_BUFFER_USAGE_ACCELERATION_STRUCTURE_STORAGE_BIT_KHR | VK_BUFFER_USAGE_SHADER_BINDING_TABLE_BIT_KHR;
+
 // A buffer above this would have a shared one alone.
 constexpr Bytes kLargestShared = 16_MiB;
+
+bool is_no_room(ErrorCode code) noexcept {
+  return code == ErrorCode::out_of_device_memory || code == ErrorCode::out_of_address_space ||
+         code == ErrorCode::out_of_space || code == ErrorCode::out_of_mappings;
+}
 
 }  // namespace
 
 Alignment sub_buffer_alignment(std::uint32_t usage, const ResourceLimits& limits) noexcept {
-  Alignment alignment{4};  // of indices, indirect commands and copies
+  Alignment alignment{4};  // of indices, indirect commands and copies between buffers
   const auto raise = [&](std::uint32_t bits, Alignment to) {
     if ((usage & bits) != 0) alignment = std::max(alignment, to);
   };
+  // Staging: a copy to an image begins at a multiple of its texel block.
+  if ((usage & ~kTransferUsage) == 0) raise(kTransferUsage, std::max(limits.copy, Alignment{32}));
   raise(VK_BUFFER_USAGE_VERTEX_BUFFER_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT, Alignment{16});
-  raise(VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT, limits.uniform);
+  raise(VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT, std::max(limits.uniform, Alignment{16}));
   raise(VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, std::max({limits.storage, limits.scratch, Alignment{16}}));
   raise(VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT | VK_BUFFER_USAGE_STORAGE_TEXEL_BUFFER_BIT,
         std::max(limits.texel, Alignment{16}));
   raise(VK_BUFFER_USAGE_ACCELERATION_STRUCTURE_BUILD_INPUT_READ_ONLY_BIT_KHR, Alignment{16});
   raise(VK_BUFFER_USAGE_SHADER_BINDING_TABLE_BIT_KHR, Alignment{64});
-  raise(VK_BUFFER_USAGE_ACCELERATION_STRUCTURE_STORAGE_BIT_KHR, Alignment{256});
+  raise(VK_BUFFER_USAGE_ACCELERATION_STRUCTURE_STORAGE_BIT_KHR | ~kKnownUsage, Alignment{256});
   return alignment;
+}
+
+// As vaspace::Heap does: what lies about unused goes back before anything is refused, or the budget is
+// passed.
+Result<Allocation> HeapState::allocate_under_pressure(SubBufferPool& pool, const AllocationRequest& wanted,
+                                                      BudgetPolicy policy) noexcept {
+  pools->flush();
+  (void)memory->trim();
+  const BudgetScope scope(policy);
+  return pool.arena->allocate(wanted);
 }
 
 Result<Buffer> Heap::alloc_buffer(const BufferRequest& request) noexcept {
@@ -41,10 +73,13 @@ Result<Buffer> Heap::alloc_buffer(const BufferRequest& request) noexcept {
     return state.refuse({ErrorCode::not_supported, VK_ERROR_FEATURE_NOT_PRESENT}, kHere, "", request.name,
                         missing);
   const SubBufferKey key{request.usage, request.intent, request.mapping, request.coherent};
-  const auto number = state.pools->find(key);
-  if (!number) [[unlikely]]
-    return state.refuse(number.error(), kHere, "", request.name);
-  SubBufferPool& pool = (*state.pools)[*number];
+  std::uint32_t number = state.pools->present(key);
+  if (number == SubBufferPools::kNone) [[unlikely]] {
+    const auto made = state.pools->find(key);
+    if (!made) return state.refuse(made.error(), kHere, "", request.name);
+    number = *made;
+  }
+  SubBufferPool& pool = (*state.pools)[number];
   if (pool.shared && request.size > kLargestShared) [[unlikely]]
     return create_buffer(request);
   const ResourceLimits& limits = state.backend.resource_limits();
@@ -56,10 +91,13 @@ Result<Buffer> Heap::alloc_buffer(const BufferRequest& request) noexcept {
     size = whole ? *whole : size;
     alignment = std::max(alignment, limits.non_coherent_atom);
   }
-  const auto made = pool.arena->allocate({.size = size, .alignment = alignment, .name = request.name});
+  const AllocationRequest wanted{.size = size, .alignment = alignment, .name = request.name};
+  auto made = pool.arena->allocate(wanted);
+  if (!made && is_no_room(made.error().code)) [[unlikely]]
+    made = state.allocate_under_pressure(pool, wanted, request.budget);
   if (!made) [[unlikely]]
     return state.refuse(made.error(), kHere, "", request.name);
-  return HeapAccess::sub_buffer(state, pool.table.at(made->address), *number, *made, request.size);
+  return HeapAccess::sub_buffer(state, pool.table.at(made->address), number, *made, request.size);
 }
 
 namespace {

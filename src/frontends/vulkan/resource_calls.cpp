@@ -71,14 +71,14 @@ Result<ResourceCalls> ResourceCalls::load(const Backend& backend) noexcept {
 
 Result<VkBuffer> ResourceCalls::create(const VkBufferCreateInfo& info) const noexcept {
   VkBuffer buffer = VK_NULL_HANDLE;
-  const VkResult result = create_buffer_(device_, &info, nullptr, &buffer);
+  const VkResult result = create(info, buffer);
   if (result != VK_SUCCESS) return fail(error_of(result));
   return buffer;
 }
 
 Result<VkImage> ResourceCalls::create(const VkImageCreateInfo& info) const noexcept {
   VkImage image = VK_NULL_HANDLE;
-  const VkResult result = create_image_(device_, &info, nullptr, &image);
+  const VkResult result = create(info, image);
   if (result != VK_SUCCESS) return fail(error_of(result));
   return image;
 }
@@ -110,11 +110,11 @@ Needs ResourceCalls::needs(VkImage image) const noexcept {
 }
 
 Result<void> ResourceCalls::bind(VkBuffer buffer, const HeapAllocation& memory) const noexcept {
-  return result_of(bind_buffer_(device_, buffer, (VkDeviceMemory)memory.native, memory.offset.value));
+  return result_of(try_bind(buffer, memory));
 }
 
 Result<void> ResourceCalls::bind(VkImage image, const HeapAllocation& memory) const noexcept {
-  return result_of(bind_image_(device_, image, (VkDeviceMemory)memory.native, memory.offset.value));
+  return result_of(try_bind(image, memory));
 }
 
 std::uint64_t ResourceCalls::device_address(VkBuffer buffer) const noexcept {
@@ -126,7 +126,7 @@ std::uint64_t ResourceCalls::device_address(VkBuffer buffer) const noexcept {
 }
 
 void ResourceCalls::name(VkObjectType type, std::uint64_t handle, std::string_view name) const noexcept {
-  if (set_name_ == nullptr || name.empty()) return;
+  if (set_name_ == nullptr) return;
   char text[64]{};
   std::memcpy(text, name.data(), std::min(name.size(), sizeof(text) - 1));
   VkDebugUtilsObjectNameInfoEXT info{};
@@ -135,14 +135,6 @@ void ResourceCalls::name(VkObjectType type, std::uint64_t handle, std::string_vi
   info.objectHandle = handle;
   info.pObjectName = text;
   (void)set_name_(device_, &info);
-}
-
-void ResourceCalls::name(VkBuffer buffer, std::string_view name_of) const noexcept {
-  name(VK_OBJECT_TYPE_BUFFER, bits_of(buffer), name_of);
-}
-
-void ResourceCalls::name(VkImage image, std::string_view name_of) const noexcept {
-  name(VK_OBJECT_TYPE_IMAGE, bits_of(image), name_of);
 }
 
 Result<std::uint64_t> ResourceCalls::counter(VkSemaphore semaphore) const noexcept {

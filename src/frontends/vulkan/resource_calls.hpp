@@ -20,6 +20,13 @@ template <class Handle>
 
 [[nodiscard]] Error error_of(VkResult result) noexcept;
 
+inline constexpr std::uint32_t kSparseBufferFlags = VK_BUFFER_CREATE_SPARSE_BINDING_BIT |
+                                                    VK_BUFFER_CREATE_SPARSE_RESIDENCY_BIT |
+                                                    VK_BUFFER_CREATE_SPARSE_ALIASED_BIT;
+inline constexpr std::uint32_t kSparseImageFlags = VK_IMAGE_CREATE_SPARSE_BINDING_BIT |
+                                                   VK_IMAGE_CREATE_SPARSE_RESIDENCY_BIT |
+                                                   VK_IMAGE_CREATE_SPARSE_ALIASED_BIT;
+
 // What a resource needs, and whether memory of its own (V8).
 struct Needs {
   MemoryRequirements memory{};
@@ -32,6 +39,19 @@ class ResourceCalls {
   [[nodiscard]] static Result<ResourceCalls> load(const Backend& backend) noexcept;
 
   [[nodiscard]] Result<VkBuffer> create(const VkBufferCreateInfo& info) const noexcept;
+  // As the driver has them, for who creates many.
+  [[nodiscard]] VkResult create(const VkBufferCreateInfo& info, VkBuffer& buffer) const noexcept {
+    return create_buffer_(device_, &info, nullptr, &buffer);
+  }
+  [[nodiscard]] VkResult create(const VkImageCreateInfo& info, VkImage& image) const noexcept {
+    return create_image_(device_, &info, nullptr, &image);
+  }
+  [[nodiscard]] VkResult try_bind(VkBuffer buffer, const HeapAllocation& memory) const noexcept {
+    return bind_buffer_(device_, buffer, (VkDeviceMemory)memory.native, memory.offset.value);
+  }
+  [[nodiscard]] VkResult try_bind(VkImage image, const HeapAllocation& memory) const noexcept {
+    return bind_image_(device_, image, (VkDeviceMemory)memory.native, memory.offset.value);
+  }
   [[nodiscard]] Result<VkImage> create(const VkImageCreateInfo& info) const noexcept;
   void destroy(VkBuffer buffer) const noexcept { destroy_buffer_(device_, buffer, nullptr); }
   void destroy(VkImage image) const noexcept { destroy_image_(device_, image, nullptr); }
@@ -42,8 +62,12 @@ class ResourceCalls {
   // Null where the device has none.
   [[nodiscard]] std::uint64_t device_address(VkBuffer buffer) const noexcept;
   // Nothing where debug utils are not enabled, or there is no name. A name that is refused is forgotten.
-  void name(VkBuffer buffer, std::string_view name) const noexcept;
-  void name(VkImage image, std::string_view name) const noexcept;
+  void name(VkBuffer buffer, std::string_view name_of) const noexcept {
+    if (!name_of.empty()) name(VK_OBJECT_TYPE_BUFFER, bits_of(buffer), name_of);
+  }
+  void name(VkImage image, std::string_view name_of) const noexcept {
+    if (!name_of.empty()) name(VK_OBJECT_TYPE_IMAGE, bits_of(image), name_of);
+  }
   [[nodiscard]] Result<std::uint64_t> counter(VkSemaphore semaphore) const noexcept;
 
  private:

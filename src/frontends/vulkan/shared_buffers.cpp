@@ -1,6 +1,10 @@
 #include "shared_buffers.hpp"
 
+#include <algorithm>
+
 #include "vaspace/device/profile_checks.hpp"
+
+#include "heap/budget_scope.hpp"
 
 namespace vaspace::vulkan {
 
@@ -33,6 +37,8 @@ Result<Budget> SharedBuffers::budget(std::uint32_t heap) noexcept {
 Result<SharedBuffers::Slot> SharedBuffers::make(Bytes size) noexcept {
   VkBufferCreateInfo info{};
   info.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO;
+  // V15.
+  if (config_.intent == Intent::protected_device) info.flags = VK_BUFFER_CREATE_PROTECTED_BIT;
   info.size = size.value;
   info.usage = config_.usage;
   if (config_.families.size() > 1) {
@@ -45,14 +51,19 @@ Result<SharedBuffers::Slot> SharedBuffers::make(Bytes size) noexcept {
   const Needs needs = calls_.needs(*buffer);
   HeapRequest request;
   request.requirements = needs.memory;
+  // An address is aligned as far as its buffer is.
+  request.requirements.alignment = std::max(request.requirements.alignment, Alignment{256});
   request.intent = config_.intent;
   request.mapping = config_.mapping;
   request.coherent = config_.coherent;
   request.dedicated = needs.dedicated;
   request.resource = {MemoryTraits::Dedicated::buffer, bits_of(*buffer)};
   request.device_address = (config_.usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT) != 0;
+  request.budget = BudgetScope::current();
   request.name = "shared buffer";
+  making_ = true;
   const auto memory = heap_.allocate(request);
+  making_ = false;
   Result<void> bound = memory ? calls_.bind(*buffer, *memory) : fail(memory.error());
   if (!bound) {
     calls_.destroy(*buffer);

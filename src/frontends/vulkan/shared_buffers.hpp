@@ -54,6 +54,8 @@ class SharedBuffers final : public vaspace::Backend {
   [[nodiscard]] Result<bool> completed(TimelinePoint) noexcept override { return true; }
   [[nodiscard]] Result<void> wait(TimelinePoint, std::uint64_t) noexcept override { return {}; }
 
+  // This thread is making a buffer: its pool cannot give anything back just now.
+  [[nodiscard]] static bool is_making() noexcept { return making_; }
   // The memory behind an address. Errors: unknown_address.
   [[nodiscard]] Result<HeapAllocation> memory_at(Address address) noexcept;
 
@@ -65,6 +67,7 @@ class SharedBuffers final : public vaspace::Backend {
     bool taken = false;
   };
   [[nodiscard]] Result<Slot> make(Bytes size) noexcept;
+  static inline thread_local constinit bool making_ = false;
 
   const ResourceCalls& calls_;
   vaspace::Heap& heap_;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "heap/budget_scope.hpp"
+
 namespace vaspace::vulkan {
 
 namespace {
@@ -11,24 +13,43 @@ constexpr std::uint32_t kTransfer = VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER
 constexpr std::uint32_t kMesh = VK_BUFFER_USAGE_VERTEX_BUFFER_BIT | VK_BUFFER_USAGE_INDEX_BUFFER_BIT |
                                 VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT | VK_BUFFER_USAGE_STORAGE_BUFFER_BIT;
 
-// The standard table, with slots for 4 KiB, the size that is asked for most: a slot costs less than a range.
-constexpr std::array<SizeClass, 8> kSubBufferClasses{{
+// Slots for what is small, 4 KiB included, the size that is asked for most; all else is best fit in one
+// arena, so that little of what a pool holds is set aside for a size that nobody asks for just now.
+constexpr std::array<SizeClass, 5> kSubBufferClasses{{
     {512_B, 2_MiB, Strategy::slab},
     {1_KiB, 2_MiB, Strategy::slab},
     {2_KiB, 4_MiB, Strategy::slab},
     {4_KiB, 8_MiB, Strategy::slab},
-    {64_KiB, 32_MiB, Strategy::object},
-    {2_MiB, 64_MiB, Strategy::object},
-    {32_MiB, 512_MiB, Strategy::object},
-    {kMaxBytes, {}, Strategy::object},
+    {kMaxBytes, 32_MiB, Strategy::object},
 }};
 
 constexpr Bytes kSharedPool = 256_MiB;
+// A pool that holds little keeps little: its buffers grow with it.
+constexpr Bytes kFirstShared = 256_KiB;
 
 // What the first request for a pool makes it: wide enough that the next need no other.
 std::uint32_t usage_of_pool(std::uint32_t usage) noexcept {
   const std::uint32_t plain = usage & ~(kTransfer | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT);
   return usage | kTransfer | ((plain & ~kMesh) == 0 && plain != 0 ? kMesh : 0);
+}
+
+// Memory behind sparse buffers passes the heap's gate, by the budget policy of who allocates.
+Result<void> enter(void* heap, std::uint32_t memory_type, Bytes size) noexcept {
+  return static_cast<vaspace::Heap*>(heap)->enter_guest(memory_type, size, BudgetScope::current());
+}
+
+template <GuestStep step>
+void go_on(void* heap, std::uint32_t memory_type, Bytes size) noexcept {
+  static_cast<vaspace::Heap*>(heap)->guest_step(memory_type, size, step);
+}
+
+MemoryGate gate_of(vaspace::Heap& heap) noexcept {
+  return {.user = &heap,
+          .enter = &enter,
+          .refused = &go_on<GuestStep::refused>,
+          .taken = &go_on<GuestStep::taken>,
+          .leaving = &go_on<GuestStep::leaving>,
+          .left = &go_on<GuestStep::left>};
 }
 
 }  // namespace
@@ -40,14 +61,16 @@ SubBufferPools::~SubBufferPools() {
 
 bool SubBufferPools::sparse_for(const SubBufferKey& key) const noexcept {
   const DeviceFeatures& features = backend_.config().features;
-  return key.intent == Intent::device && key.mapping == Mapping::none && config_.sparse.queue != nullptr &&
-         config_.sparse_memory_objects != 0 && features.sparse_binding && features.sparse_residency_buffer &&
-         features.timeline_semaphore && sparse_pools_ < kMaxSparsePools;
+  return key.intent() == Intent::device && key.mapping() == Mapping::none &&
+         config_.sparse.queue != nullptr && config_.sparse_memory_objects != 0 && features.sparse_binding &&
+         features.sparse_residency_buffer && features.timeline_semaphore && sparse_pools_ < kMaxSparsePools;
 }
 
 Result<void> SubBufferPools::open_sparse(SubBufferPool& pool, const HeapRequest& like) noexcept {
   SparseConfig sparse;
   sparse.device = backend_.config();
+  sparse.device.account = &backend_.account();
+  sparse.gate = gate_of(heap_);
   // Half of what is left for each pool: most programs have one or two.
   sparse.device.max_memory_objects = std::max(config_.sparse_memory_objects >> (sparse_pools_ + 1), 1U);
   sparse.sparse = config_.sparse;
@@ -77,9 +100,9 @@ Result<void> SubBufferPools::open_sparse(SubBufferPool& pool, const HeapRequest&
 Result<void> SubBufferPools::open(SubBufferPool& pool) noexcept {
   HeapRequest like;
   like.requirements = {.size = 64_KiB};
-  like.intent = pool.key.intent;
-  like.mapping = pool.key.mapping;
-  like.coherent = pool.key.coherent;
+  like.intent = pool.key.intent();
+  like.mapping = pool.key.mapping();
+  like.coherent = pool.key.coherent();
   if (sparse_for(pool.key)) {
     const auto opened = open_sparse(pool, like);
     if (opened) ++sparse_pools_;
@@ -97,9 +120,9 @@ Result<void> SubBufferPools::open(SubBufferPool& pool) noexcept {
   const DeviceProfile& profile = backend_.profile();
   SharedBuffersConfig shared;
   shared.usage = pool.key.usage;
-  shared.intent = pool.key.intent;
-  shared.mapping = pool.key.mapping;
-  shared.coherent = pool.key.coherent;
+  shared.intent = pool.key.intent();
+  shared.mapping = pool.key.mapping();
+  shared.coherent = pool.key.coherent();
   // Blocks grow to an eighth of this: more would be mostly empty, because larger buffers are none of the
   // pools'.
   shared.memory_size = std::min(profile.heaps[profile.memory_types[memory_type].heap].size, kSharedPool);
@@ -108,6 +131,7 @@ Result<void> SubBufferPools::open(SubBufferPool& pool) noexcept {
   pool.shared = make_host_object<SharedBuffers>(config_.host, calls_, heap_, pool.table, shared);
   if (!pool.shared) return fail(ErrorCode::out_of_host_memory);
   auto arena = ThreadSafeArenaAllocator::create(*pool.shared, {.classes = kSubBufferClasses,
+                                                               .first_block = kFirstShared,
                                                                .retain = config_.retain,
                                                                .retain_percent = config_.retain_percent,
                                                                .host = config_.host});

@@ -25,12 +25,19 @@ struct SubBufferConfig {
   HostAllocator host{};
 };
 
-// What a pool is for.
+// What a pool is for. Every request is compared with it, so that how it is accessed is one number.
 struct SubBufferKey {
-  std::uint32_t usage = 0;
-  Intent intent = Intent::device;
-  Mapping mapping = Mapping::none;
-  bool coherent = false;
+  SubBufferKey(std::uint32_t usage_bits, Intent intent, Mapping mapping, bool coherent) noexcept
+      : usage(usage_bits),
+        access(static_cast<std::uint32_t>(intent) | static_cast<std::uint32_t>(mapping) << 8U |
+               (coherent ? 1U : 0U) << 16U) {}
+
+  [[nodiscard]] Intent intent() const noexcept { return static_cast<Intent>(access & 0xffU); }
+  [[nodiscard]] Mapping mapping() const noexcept { return static_cast<Mapping>(access >> 8U & 0xffU); }
+  [[nodiscard]] bool coherent() const noexcept { return access >> 16U != 0; }
+
+  std::uint32_t usage;
+  std::uint32_t access;
 };
 
 struct SubBufferPool {
@@ -48,6 +55,7 @@ class SubBufferPools {
  public:
   static constexpr std::uint32_t kMaxPools = 24;
   static constexpr std::uint32_t kMaxSparsePools = 8;
+  static constexpr std::uint32_t kNone = ~0U;
 
   // All outlive this.
   SubBufferPools(const ResourceCalls& calls, Backend& backend, vaspace::Heap& heap,
@@ -57,13 +65,20 @@ class SubBufferPools {
   SubBufferPools& operator=(const SubBufferPools&) = delete;
   ~SubBufferPools();
 
-  // The pool's number. Errors: out_of_space (kMaxPools are there), and what making one answers.
-  [[nodiscard]] Result<std::uint32_t> find(const SubBufferKey& key) noexcept {
+  // The number of a pool that is there; kNone: none serves this yet.
+  [[nodiscard]] std::uint32_t present(const SubBufferKey& key) const noexcept {
     const std::uint32_t count = count_.load(std::memory_order_acquire);
     for (std::uint32_t i = 0; i < count; ++i) {
       if (serves(pools_[i]->key, key)) [[likely]]
         return i;
     }
+    return kNone;
+  }
+  // The same, made where there was none. Errors: out_of_space (kMaxPools are there), and what making one
+  // answers.
+  [[nodiscard]] Result<std::uint32_t> find(const SubBufferKey& key) noexcept {
+    const std::uint32_t there = present(key);
+    if (there != kNone) return there;
     return add(key);
   }
   [[nodiscard]] SubBufferPool& operator[](std::uint32_t number) noexcept { return *pools_[number]; }
@@ -73,8 +88,7 @@ class SubBufferPools {
 
  private:
   [[nodiscard]] static bool serves(const SubBufferKey& pool, const SubBufferKey& key) noexcept {
-    return (pool.usage & key.usage) == key.usage && pool.intent == key.intent &&
-           pool.mapping == key.mapping && pool.coherent == key.coherent;
+    return (pool.usage & key.usage) == key.usage && pool.access == key.access;
   }
   [[nodiscard]] Result<std::uint32_t> add(const SubBufferKey& key) noexcept;
   [[nodiscard]] Result<void> open(SubBufferPool& pool) noexcept;

@@ -9,7 +9,8 @@ namespace vaspace::vulkan {
 
 namespace {
 
-// Of sizes and offsets in mapped memory, so that no flush touches a neighbour (V13).
+// Of sizes and offsets in mapped memory: a flush is widened to whole atoms, and writes all of them back, so
+// that in one that the device may be reading nobody may write (V13).
 Alignment unit_of(Heap& heap, const Buffer& buffer) noexcept {
   const MemoryType& type = heap.backend().profile().memory_types[buffer.memory().memory_type];
   return type.host_coherent ? Alignment{1} : heap.backend().resource_limits().non_coherent_atom;
@@ -126,8 +127,8 @@ Result<FrameMemory> FrameMemory::create(Heap& heap, const FrameMemoryConfig& con
   if (!buffer) return fail(buffer.error());
   auto linear = LinearAllocator::create({.capacity = *stride, .host = heap.backend().config().host});
   if (!linear) return fail(linear.error());
-  FrameMemory frames(HeapAccess::state_of(heap), std::move(*buffer), std::move(*linear), config,
-                     sub_buffer_alignment(config.usage, limits));
+  const Alignment unit = std::max(sub_buffer_alignment(config.usage, limits), unit_of(heap, *buffer));
+  FrameMemory frames(HeapAccess::state_of(heap), std::move(*buffer), std::move(*linear), config, unit);
   frames.stride_ = *stride;
   return frames;
 }

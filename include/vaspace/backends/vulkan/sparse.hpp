@@ -12,6 +12,8 @@
 //    reservations are taken back only once the chain has passed their last use (V27).
 //  - No batch that the driver sees binds a range twice or takes memory that it also unbinds (V23, V29).
 //  - Everything bound is whole pages, and pages are multiples of what the device wants (V19).
+//  - Memory objects (V4) and the sizes of all buffers (V30) are claimed from the account, and memory passes
+//    the gate, before the driver is asked.
 //
 // What commands of the application do with the buffers is not known here: they wait for the point that bind()
 // answers, and whoever unbinds hands in the points of the last use (V25).
@@ -38,11 +40,25 @@ struct Queue {
   void (*unlock)(void* user) noexcept = nullptr;
 };
 
+// Asked before memory is taken from the device, told before it goes back and again when it has: a heap's
+// budget, say. Called with no lock that another thread's bind or allocation needs. Null functions: nobody is.
+struct MemoryGate {
+  void* user = nullptr;
+  Result<void> (*enter)(void* user, std::uint32_t memory_type, Bytes size) noexcept = nullptr;
+  // It was entered, but the driver has refused it.
+  void (*refused)(void* user, std::uint32_t memory_type, Bytes size) noexcept = nullptr;
+  // It was entered, and the driver has given it.
+  void (*taken)(void* user, std::uint32_t memory_type, Bytes size) noexcept = nullptr;
+  void (*leaving)(void* user, std::uint32_t memory_type, Bytes size) noexcept = nullptr;
+  void (*left)(void* user, std::uint32_t memory_type, Bytes size) noexcept = nullptr;
+};
+
 struct SparseConfig {
   static constexpr std::size_t kMaxFamilies = 16;
 
   // features has sparse_binding and timeline_semaphore; buffer_device_address where `usage` wants it.
   // max_memory_objects 0: 240. The more, the smaller they are, and the more of what is freed goes back.
+  // `account`: of the other backends on this device, so that V4 and V30 hold for all of them together.
   BackendConfig device{};
   Queue sparse{};    // of a family with VK_QUEUE_SPARSE_BINDING_BIT (V31)
   Queue transfer{};  // for copy(); may be the same queue; null: copies are not supported
@@ -54,6 +70,7 @@ struct SparseConfig {
   Bytes page_size = 64_KiB;
   // Let one page be bound at two addresses: sparseResidencyAliased is enabled (V29).
   bool aliasing = false;
+  MemoryGate gate{};
 };
 
 // Thread-safe. Binds and copies are submitted one at a time, under a lock that no other call needs.
@@ -67,15 +84,21 @@ class SparseBackend final : public vaspace::Backend {
   // semaphore answers.
   [[nodiscard]] static Result<HostObject<SparseBackend>> create(const SparseConfig& config) noexcept;
   explicit SparseBackend(HostObject<State> state) noexcept;  // create() makes them
+  // The feature that this configuration needs and the device was not created with, by the name that Vulkan
+  // has for it; null: none.
+  [[nodiscard]] static const char* missing_feature(const SparseConfig& config) noexcept;
   // Waits for its own binds and copies, and destroys what is still there. The device is not using it any
   // more.
   ~SparseBackend() override;
 
   // Without sparseResidencyBuffer a buffer is bound throughout before it is used (V20): reserving commits
-  // then, there are no pages, and max_reservation_size is what one memory object holds.
+  // then, there are no pages, and max_reservation_size is what one memory object holds. Null binds need
+  // residencyNonResidentStrict (V28). A bind replaces nothing in one step: what is read while its binding
+  // changes is undefined in Vulkan.
   [[nodiscard]] const DeviceProfile& profile() const noexcept override;
   // As the plain backend's; usage counts pages handed out. What their memory objects hold beyond is held().
   [[nodiscard]] Result<Budget> budget(std::uint32_t heap) noexcept override;
+  [[nodiscard]] Result<Budget> read_budget(std::uint32_t heap) noexcept override;
   // The memory types that pages may have, as a bit mask (V6).
   [[nodiscard]] std::uint32_t memory_type_bits() const noexcept;
   // Bytes of all memory objects, and their number.
@@ -83,14 +106,17 @@ class SparseBackend final : public vaspace::Backend {
   [[nodiscard]] std::uint32_t memory_objects() const noexcept;
 
   // One vkCreateBuffer; `memory_type` matters only where reserving commits. Errors: invalid_size,
-  // invalid_alignment, not_supported (a trait), out_of_address_space (the sum of all passes the device's
-  // sparse address space, V30; an alignment above 2^40), out_of_host_memory, the driver's own.
+  // invalid_alignment, not_supported (a trait), out_of_address_space (the sum of all that the account counts
+  // passes the device's sparse address space, V30; where reserving commits, no memory object is left, V4; an
+  // alignment above 2^40), out_of_host_memory, the gate's, the driver's own.
   [[nodiscard]] Result<Reservation> reserve(const ReservationRequest& request) noexcept override;
-  // Errors: invalid_argument, wrong_state (something is bound, or a bind or copy is not done yet).
+  // Errors: invalid_argument, wrong_state (something is bound, or a bind or copy is not done yet), the
+  // driver's own (it does not say whether it is).
   [[nodiscard]] Result<void> release(const Reservation& reservation) noexcept override;
 
-  // Errors: as vaspace::Backend says; not_supported for a memory type that buffers of this usage cannot have
-  // (V6) or that needs a feature which is not enabled.
+  // Errors: as vaspace::Backend says, and the gate's; out_of_device_memory where no memory object is left
+  // (V4); not_supported for a memory type that buffers of this usage cannot have (V6) or that needs a feature
+  // which is not enabled.
   [[nodiscard]] Result<void> create_physical(const PhysicalRequest& request,
                                              std::span<PhysicalId> out) noexcept override;
   [[nodiscard]] Result<void> destroy_physical(std::span<const PhysicalId> objects) noexcept override;

@@ -40,7 +40,8 @@ struct RefusalHandler {
 };
 
 struct HeapConfig {
-  // The limits and rules of the device are filled in, and `host` taken for everything.
+  // The limits and rules of the device are filled in, timelines and on_pressure too; `host` is taken for
+  // everything.
   vaspace::HeapConfig memory{};
   // Queues for sparse sub-buffers; a null queue, or a device without sparseResidencyBuffer: they lie in
   // blocks.
@@ -81,6 +82,21 @@ struct HeapReport {
   Bytes sparse_held{};           // of it, memory objects of sparse buffers
 };
 
+struct SubBufferPoolReport {
+  std::uint32_t usage = 0;  // VkBufferUsageFlags, of all buffers in it
+  Intent intent = Intent::device;
+  Mapping mapping = Mapping::none;
+  bool coherent = false;
+  bool sparse = false;  // pages behind sparse buffers; else blocks of the heap
+  std::uint64_t sub_buffers = 0;
+  Bytes live{};       // asked for
+  Bytes used{};       // handed out for it
+  Bytes reserved{};   // address space of its buffers
+  Bytes committed{};  // memory behind them
+  Bytes held{};       // memory objects that it comes from; where it is not sparse, committed
+  std::uint64_t lock_acquisitions = 0;  // by all threads, so far
+};
+
 class Heap {
  public:
   // `backend` outlives the heap. Errors: invalid_configuration, out_of_host_memory, driver_error (a function
@@ -100,12 +116,21 @@ class Heap {
   [[nodiscard]] Result<Buffer> create_buffer(const BufferRequest& request) noexcept;
   [[nodiscard]] Result<Image> create_image(const ImageRequest& request) noexcept;
   // A range of a shared buffer whose usage has all of the request's; above 16 MiB, where it would not be
-  // sparse, a buffer of its own. size, usage, intent, mapping, coherent and alignment count; the rest is
-  // ignored but the name, which reports show. Errors: as create_buffer, and not_supported for flags.
+  // sparse, a buffer of its own. size, usage, intent, mapping, coherent, alignment and budget count; the rest
+  // is ignored but the name, which reports show. Memory behind a new buffer or page passes the heap's gate
+  // (V16). Errors: as create_buffer, and not_supported for flags.
   [[nodiscard]] Result<Buffer> alloc_buffer(const BufferRequest& request) noexcept;
   [[nodiscard]] Result<Buffer> alloc_buffer(Bytes size, std::uint32_t usage) noexcept {
     return alloc_buffer({.size = size, .usage = usage});
   }
+
+  // In the order of the requests, all or none. `out` is as long and of empty ones. Errors: as of one.
+  [[nodiscard]] Result<void> create_buffers(std::span<const BufferRequest> requests,
+                                            std::span<Buffer> out) noexcept;
+  [[nodiscard]] Result<void> create_images(std::span<const ImageRequest> requests,
+                                           std::span<Image> out) noexcept;
+  [[nodiscard]] Result<void> alloc_buffers(std::span<const BufferRequest> requests,
+                                           std::span<Buffer> out) noexcept;
 
   // Memory alone, for resources that the caller makes; given back by free(). Size, alignment and memory
   // types are the requirements', all else, the dedicated wish too, is `wish`'s.
@@ -119,6 +144,17 @@ class Heap {
   // The feature or extension that a request needs and the device was not created with; null: none.
   [[nodiscard]] const char* missing_feature(const BufferRequest& request) const noexcept;
   [[nodiscard]] const char* missing_feature(const ImageRequest& request) const noexcept;
+  [[nodiscard]] const char* missing_feature(const vaspace::HeapRequest& request) const noexcept;
+  // Why sub-buffers lie in blocks though HeapConfig::sparse is a queue; null: they do not, or there is none.
+  [[nodiscard]] const char* missing_sparse_feature() const noexcept;
+
+  // As memory() has them; what is not enabled is told by name.
+  [[nodiscard]] Result<ExternalHandle> export_memory(const HeapAllocation& memory) noexcept;
+  [[nodiscard]] Result<HeapAllocation> import_memory(const ImportRequest& request,
+                                                     ExternalHandle handle) noexcept;
+  // A buffer is created in it by BufferRequest::alias_of, with a VkExternalMemoryBufferCreateInfo of
+  // HOST_ALLOCATION in `next`.
+  [[nodiscard]] Result<HeapAllocation> import_host_pointer(const HostPointerRequest& request) noexcept;
 
   // ---- time
 
@@ -139,8 +175,9 @@ class Heap {
   }
   // Destroys what was retired and has passed, and takes a bounded step of giving memory back. Once a frame.
   void collect() noexcept;
-  // Gives back all that is unused.
-  void trim() noexcept;
+  // Gives back what is unused, while more than `target` bytes are held from the device, sparse pages too;
+  // what is held then. Sub-buffers' pages go last.
+  Bytes trim(Bytes target = {}) noexcept;
 
   // ---- host access
 
@@ -172,6 +209,11 @@ class Heap {
   // Buffer::memory(); it is not freed there.
   [[nodiscard]] vaspace::Heap& memory() noexcept;
   [[nodiscard]] HeapReport report() const noexcept;
+  // Of one of HeapReport::sub_buffer_pools, in the order in which they were made. Errors: invalid_argument.
+  [[nodiscard]] Result<SubBufferPoolReport> sub_buffer_pool(std::uint32_t pool) const noexcept;
+  // As JSON, by the schema in docs/heap.md: memory()'s too, and with `detailed` every sub-buffer, by name.
+  // Errors: io_error (the sink gave up).
+  [[nodiscard]] Result<void> write_json(const TextSink& sink, bool detailed) const noexcept;
   [[nodiscard]] Backend& backend() noexcept;
   // nullptr, or what is wrong. O(everything); no call is under way.
   [[nodiscard]] const char* validate() const noexcept;

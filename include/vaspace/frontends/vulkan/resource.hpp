@@ -68,8 +68,11 @@ struct ImageRequest {
 
 // A VkBuffer, or a range of a shared one (a sub-buffer).
 class Buffer {
+  struct Parts;  // what a heap makes one of
+
  public:
   Buffer() noexcept = default;
+  explicit Buffer(const Parts& parts) noexcept;
   Buffer(Buffer&& other) noexcept { take(other); }
   Buffer& operator=(Buffer&& other) noexcept {
     if (this != &other) {
@@ -133,8 +136,11 @@ class Buffer {
 };
 
 class Image {
+  struct Parts;
+
  public:
   Image() noexcept = default;
+  explicit Image(const Parts& parts) noexcept;
   Image(Image&& other) noexcept { take(other); }
   Image& operator=(Image&& other) noexcept {
     if (this != &other) {
@@ -179,8 +185,11 @@ class Image {
   std::uint32_t record_ = kNoRecord;
 };
 
-// What a range of a shared buffer is aligned to for all of `usage`: descriptors' offsets, 16 for vertices and
-// storage by address, 4 for indices and indirect commands, 256 for acceleration structures.
+// What a range of a shared buffer is aligned to, for all of `usage`: what the device wants of the offsets of
+// uniform, storage and texel buffers, of scratch memory, and best for copies of what is for copies alone; 16
+// at least where shaders read by address or descriptor, and for vertices; 32 for staging (a texel); 64 for
+// shader binding tables; 256 for acceleration structures, and for whatever is not known here; else 4. Shared
+// buffers themselves lie at multiples of 256, so that an address is aligned as its offset is.
 [[nodiscard]] Alignment sub_buffer_alignment(std::uint32_t usage, const ResourceLimits& limits) noexcept;
 
 }  // namespace vaspace::vulkan

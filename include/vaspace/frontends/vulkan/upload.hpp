@@ -2,8 +2,9 @@
 // that writes directly where the host sees the destination and through the ring where it does not.
 //
 // Always true: what is handed out is mapped, aligned for what it is for, and stays as it was written until
-// the timeline has passed the value it was closed with; in non-coherent memory no two pieces share an atom
-// (V13). Externally synchronised; the heap outlives them.
+// the timeline has passed the value it was closed with; in memory that is not coherent no two pieces share an
+// atom, and no two frames do, so that a flush, which is of whole atoms (V12), writes back nothing that the
+// device may be at (V13). Externally synchronised; the heap outlives them.
 #pragma once
 
 #include "vaspace/frontends/vulkan/heap.hpp"
@@ -105,6 +106,8 @@ class FrameMemory {
   [[nodiscard]] Result<Piece> allocate(Bytes size) noexcept;
   // All that was written this frame; once, before its submit. Errors: the driver's.
   [[nodiscard]] Result<void> flush() noexcept;
+  // Every piece's buffer: descriptors may name it, and take a piece's offset as their dynamic one.
+  [[nodiscard]] VkBuffer buffer() const noexcept { return buffer_.buffer(); }
 
  private:
   FrameMemory(HeapState& heap, Buffer buffer, LinearAllocator linear, const FrameMemoryConfig& config,
