@@ -53,6 +53,10 @@ Result<void> BasicHeap<Policy>::try_free(const HeapAllocation& allocation) noexc
   return core_->try_free(allocation);
 }
 template <class Policy>
+std::optional<Misuse> BasicHeap<Policy>::free_silently(const HeapAllocation& allocation) noexcept {
+  return core_->free_silently(allocation);
+}
+template <class Policy>
 Result<void> BasicHeap<Policy>::retire(const HeapAllocation& allocation,
                                        std::span<const TimelinePoint> points) noexcept {
   return core_->retire(allocation, points);
@@ -60,6 +64,10 @@ Result<void> BasicHeap<Policy>::retire(const HeapAllocation& allocation,
 template <class Policy>
 void BasicHeap<Policy>::collect() noexcept {
   core_->collect();
+}
+template <class Policy>
+void BasicHeap<Policy>::give_back_unused() noexcept {
+  core_->give_back_unused();
 }
 template <class Policy>
 Bytes BasicHeap<Policy>::trim(Bytes target) noexcept {

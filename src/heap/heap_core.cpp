@@ -9,6 +9,11 @@ namespace {
 
 constexpr const char* kNotLive = "not a live allocation of this heap";
 
+// Of a request that failed so, nothing was taken from the device.
+[[nodiscard]] bool is_clean(ErrorCode code) noexcept {
+  return !is_no_room(code) && code != ErrorCode::out_of_host_memory && code != ErrorCode::device_lost;
+}
+
 }  // namespace
 
 template <class Policy>
@@ -120,13 +125,20 @@ Result<HeapAllocation> HeapCore<Policy>::allocate_slow(const HeapRequest& reques
     types = *ranking;
   }
   Result<HeapAllocation> allocation = try_types(request, types, BudgetPolicy::within);
-  if (allocation || !is_no_room(allocation.error().code)) return allocation;
+  if (allocation || is_clean(allocation.error().code)) return allocation;
+  if (!is_no_room(allocation.error().code)) {
+    give_back_unused();
+    return allocation;
+  }
   // What lies about unused goes back before anything is refused, or the budget is passed.
   flush_shelves();
   if (const PressureHandler& press = state_.config().on_pressure; press.give_back != nullptr)
     press.give_back(press.user);
   state_.give_back_blocks(Bytes{});
-  return try_types(request, types, request.budget);
+  const Bytes held = state_.gate().committed();
+  allocation = try_types(request, types, request.budget);
+  if (!allocation && state_.gate().committed() > held) give_back_unused();
+  return allocation;
 }
 
 // The best type's error is the one that is told.
@@ -234,7 +246,7 @@ Result<void> HeapCore<Policy>::allocate(std::span<const HeapRequest> requests,
     }
     while (i-- != 0)
       (void)try_free(std::exchange(out[i], {}));
-    state_.gate().release_leaving();  // memory objects that were theirs alone
+    give_back_unused();
     return fail(allocation.error());
   }
   return {};
@@ -263,9 +275,21 @@ void HeapCore<Policy>::free(const HeapAllocation& allocation) noexcept {
     shelf->arena->free(inner(allocation));
     return;
   }
-  const Result<void> freed = try_free(allocation);
-  if (!freed) [[unlikely]]
-    state_.report_misuse(freed.error(), allocation, "Heap::free", kNotLive);
+  if (const std::optional<Misuse> misuse = free_silently(allocation)) [[unlikely]]
+    state_.config().on_misuse(*misuse);
+}
+
+template <class Policy>
+std::optional<Misuse> HeapCore<Policy>::free_silently(const HeapAllocation& allocation) noexcept {
+  Result<bool> intact = true;
+  if (allocation.shelf == 0) {
+    intact = state_.free_inspected(allocation);
+  } else if (const Result<void> freed = try_free(allocation); !freed) {
+    intact = fail(freed.error());
+  }
+  if (!intact) return HeapState::misuse_of(intact.error(), allocation, "Heap::free", kNotLive);
+  if (!*intact) return HeapState::overwritten(allocation, "Heap::free");
+  return std::nullopt;
 }
 
 template <class Policy>
@@ -294,8 +318,8 @@ void HeapCore<Policy>::collect() noexcept {
     }
     const Result<void> freed = free_in_shelf(retiree.allocation);
     if (!freed)
-      state_.report_misuse(freed.error(), retiree.allocation, "Heap::collect",
-                           "it was freed before it was retired");
+      state_.config().on_misuse(HeapState::misuse_of(freed.error(), retiree.allocation, "Heap::collect",
+                                                     "it was freed before it was retired"));
   });
   for_each_shelf([](ShelfOf& shelf) { shelf.arena->collect(); });
   state_.collect_blocks();

@@ -37,10 +37,15 @@ class HeapCore {
                                       std::span<HeapAllocation> out) noexcept;
   [[nodiscard]] Result<void> try_free(const HeapAllocation& allocation) noexcept;
   void free(const HeapAllocation& allocation) noexcept;
+  [[nodiscard]] std::optional<Misuse> free_silently(const HeapAllocation& allocation) noexcept;
   [[nodiscard]] Result<void> retire(const HeapAllocation& allocation,
                                     std::span<const TimelinePoint> points) noexcept;
   void collect() noexcept;
   void flush_shelves() noexcept;
+  void give_back_unused() noexcept {
+    flush_shelves();
+    state_.give_back_blocks(Bytes{});
+  }
 
   [[nodiscard]] Result<HeapAllocationInfo> find(const HeapAllocation& allocation) noexcept;
   [[nodiscard]] HeapReport report() noexcept;

@@ -45,9 +45,9 @@ Result<void> HeapState::pin(const HeapAllocation& allocation, bool on) noexcept 
   return {};
 }
 
-bool HeapState::may_move(const Record& record) const noexcept {
-  return record.state == Record::State::live && record.movable && record.pins == 0 && record.maps == 0 &&
-         record.shares == 0 && record.move == 0;
+bool HeapState::may_move(const Record& record, std::uint8_t mover) const noexcept {
+  return record.state == Record::State::live && record.movable && record.mover == mover && record.pins == 0 &&
+         record.maps == 0 && record.shares == 0 && record.move == 0;
 }
 
 // The pointer that the host has, or whatever it is pinned for, is to where it is now.
@@ -58,9 +58,9 @@ void HeapState::cancel_move(const Record& record) noexcept {
 }
 
 // A block is one when the bytes of residents that may move are all that is used in it.
-Result<void> HeapState::find_sources(MovePlan& plan) const noexcept {
+Result<void> HeapState::find_sources(MovePlan& plan, std::uint8_t mover) const noexcept {
   for (std::uint32_t index = 1; index < records_.size(); ++index) {
-    if (may_move(records_[index]) && !plan.residents.push_back({.record = index}))
+    if (may_move(records_[index], mover) && !plan.residents.push_back({.record = index}))
       return fail(ErrorCode::out_of_host_memory);
   }
   std::sort(plan.residents.begin(), plan.residents.end(), [&](const Resident& a, const Resident& b) {
@@ -149,7 +149,7 @@ Result<std::uint32_t> HeapState::plan_moves(const MoveBudget& budget, std::span<
   {
     const Lock lock(mutex_);
     if (!moves_.reserve_more(out.size())) return fail(ErrorCode::out_of_host_memory);
-    if (Result<void> found = find_sources(plan); !found) return fail(found.error());
+    if (Result<void> found = find_sources(plan, budget.mover); !found) return fail(found.error());
     const auto residents_of = [&](const Source& source) {
       return std::span<Resident>(plan.residents.data() + source.first, source.count);
     };

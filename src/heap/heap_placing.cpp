@@ -40,7 +40,10 @@ Result<HeapAllocation> HeapState::place(const HeapRequest& request, std::uint32_
   Result<void> settled = settle(record, request, policy);
   if (settled) {
     settled = make_visible(record, request);
-    if (!settled) unsettle({record.space, record.cut, record.pool, record.size});
+    if (!settled) {
+      unsettle({record.space, record.cut, record.pool, record.size});
+      gate_.release_leaving();  // a memory object of its own (R7)
+    }
   }
   if (!settled) {
     const Lock lock(mutex_);
@@ -48,6 +51,7 @@ Result<HeapAllocation> HeapState::place(const HeapRequest& request, std::uint32_
     return fail(settled.error());
   }
   record.movable = request.movable && record.space != nullptr && record.pool == 0;
+  record.mover = request.mover;
   prepare_guards(record);
   return begin_record(*index, record, std::move(note));
 }
@@ -231,6 +235,13 @@ HeapState::Leaving HeapState::finish_record(std::uint32_t index) noexcept {
 }
 
 Result<void> HeapState::try_free(const HeapAllocation& allocation) noexcept {
+  const Result<bool> intact = free_inspected(allocation);
+  if (!intact) return fail(intact.error());
+  if (!*intact) config_.on_misuse(overwritten(allocation, "Heap::try_free"));
+  return {};
+}
+
+Result<bool> HeapState::free_inspected(const HeapAllocation& allocation) noexcept {
   Leaving leaving;
   bool intact = true;
   {
@@ -241,9 +252,7 @@ Result<void> HeapState::try_free(const HeapAllocation& allocation) noexcept {
     leaving = end_record(*index);
   }
   unsettle(leaving);
-  if (!intact)
-    report_misuse({ErrorCode::wrong_state}, allocation, "Heap::free", "its margin was overwritten");
-  return {};
+  return intact;
 }
 
 // Of a move that is under way, both places wait for these points as well as for the move's.
@@ -267,9 +276,7 @@ void HeapState::free_retired(const Retiree& retiree) noexcept {
     leaving = end_record(retiree.allocation.id.index);
   }
   unsettle(leaving);
-  if (!intact)
-    report_misuse({ErrorCode::wrong_state}, retiree.allocation, "Heap::collect",
-                  "its margin was overwritten");
+  if (!intact) config_.on_misuse(overwritten(retiree.allocation, "Heap::collect"));
 }
 
 namespace {

@@ -90,12 +90,6 @@ Result<TypeRanking> HeapState::choose(const HeapRequest& request) const noexcept
                              config_.rules);
 }
 
-void HeapState::report_misuse(Error error, const HeapAllocation& allocation, const char* function,
-                              std::string_view detail) const noexcept {
-  config_.on_misuse(
-      {.code = error.code, .function = function, .subject = allocation.id.bits(), .detail = detail});
-}
-
 Result<PoolId> HeapState::create_pool(const PoolConfig& config) noexcept {
   if (gate_.profile().capabilities.bind) return fail(ErrorCode::not_supported);
   if (config.memory_type != PoolConfig::kByIntent) return pools_.create(config, config.memory_type);

@@ -56,14 +56,20 @@ class HeapState {
   // With a record, in memory of this type or of the request's pool. Errors: as Heap::allocate.
   [[nodiscard]] Result<HeapAllocation> place(const HeapRequest& request, std::uint32_t memory_type,
                                              BudgetPolicy policy) noexcept;
-  // Of an allocation with a record.
+  // Of an allocation with a record; whether its margin was intact, where that is asked for.
   [[nodiscard]] Result<void> try_free(const HeapAllocation& allocation) noexcept;
+  [[nodiscard]] Result<bool> free_inspected(const HeapAllocation& allocation) noexcept;
   [[nodiscard]] Result<void> retire(const HeapAllocation& allocation,
                                     std::span<const TimelinePoint> points) noexcept;
   // Its points have passed.
   void free_retired(const Retiree& retiree) noexcept;
-  void report_misuse(Error error, const HeapAllocation& allocation, const char* function,
-                     std::string_view detail) const noexcept;
+  [[nodiscard]] static Misuse misuse_of(Error error, const HeapAllocation& allocation, const char* function,
+                                        std::string_view detail) noexcept {
+    return {.code = error.code, .function = function, .subject = allocation.id.bits(), .detail = detail};
+  }
+  [[nodiscard]] static Misuse overwritten(const HeapAllocation& allocation, const char* function) noexcept {
+    return misuse_of({ErrorCode::wrong_state}, allocation, function, "its margin was overwritten");
+  }
 
   // Where the host sees a block for as long as the block is; null: it does not.
   [[nodiscard]] std::byte* map_block(Block& block) noexcept {
@@ -190,8 +196,8 @@ class HeapState {
                                          Sync direction) noexcept;
   // All with the records' lock held.
   [[nodiscard]] Result<std::uint32_t> find_move(const Move& move) const noexcept;
-  [[nodiscard]] bool may_move(const Record& record) const noexcept;
-  [[nodiscard]] Result<void> find_sources(MovePlan& plan) const noexcept;
+  [[nodiscard]] bool may_move(const Record& record, std::uint8_t mover) const noexcept;
+  [[nodiscard]] Result<void> find_sources(MovePlan& plan, std::uint8_t mover) const noexcept;
   [[nodiscard]] bool is_being_emptied(const Block& block) const noexcept;
   [[nodiscard]] Cut take_destination(const Source& source, const Record& record) noexcept;
   [[nodiscard]] bool find_destinations(const Source& source, std::span<Resident> residents) noexcept;

@@ -17,6 +17,7 @@ struct Record {
   State state = State::free;
   ResourceKind kind = ResourceKind::linear;
   bool movable = false;
+  std::uint8_t mover = 0;  // by whom
   bool aliasable = false;
   bool exportable = false;
   bool persistent = false;  // mapped as long as it lives

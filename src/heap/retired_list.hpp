@@ -47,22 +47,23 @@ class RetiredList {
     return add(std::span(&retiree, 1), points);
   }
   // Calls take(const Retiree&) for what is ready, in the order of adding as far as values rise with it; under
-  // no lock. Another thread's collect meanwhile does nothing.
+  // no lock. A collect meanwhile, of another thread or out of take, does nothing.
   template <class Take>
   void collect(Take&& take) noexcept {
-    const std::unique_lock one_at_a_time(collecting_, std::try_to_lock);
-    if (!one_at_a_time) return;
+    if (collecting_.exchange(true, std::memory_order_acquire)) return;
     look();
     for (Retiree ready; take_ready(ready);)
       take(ready);
+    collecting_.store(false, std::memory_order_release);
   }
-  // The same for everything, passed or not: the device is done.
+  // The same for everything, passed or not: the device is done, and nobody else is here.
   template <class Take>
   void drain(Take&& take) noexcept {
-    const std::lock_guard one_at_a_time(collecting_);
+    collecting_.store(true, std::memory_order_relaxed);
     pass_all();
     for (Retiree ready; take_ready(ready);)
       take(ready);
+    collecting_.store(false, std::memory_order_relaxed);
   }
 
   // Whether the id may be one that waits here; no: it is not.
@@ -130,8 +131,8 @@ class RetiredList {
 
   Backend& backend_;
   TimelineReader reader_;
-  std::mutex collecting_;     // taken before mutex_
-  mutable std::mutex mutex_;  // of what follows
+  std::atomic<bool> collecting_{false};  // no mutex: who is told of a misuse meanwhile may collect
+  mutable std::mutex mutex_;             // of what follows
   HostArray<Entry> entries_;
   HostArray<PointNode> points_;
   HostArray<Timeline> timelines_;

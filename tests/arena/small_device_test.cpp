@@ -187,5 +187,29 @@ TEST(Traits, ThatTheDeviceLacksAreRefusedAtCreation) {
   arena->free(*allocation);
 }
 
+// With a first block of the caller's, what is held follows what lives.
+TEST(FirstBlock, IsAllThatLittleTakesAndFurtherOnesFollowWhatIsHeld) {
+  auto device = std::move(*AddressBackend::create({.physical_size = 4_GiB, .reserve_commits = true}));
+  for (const Bytes wrong : {1_KiB, 96_KiB})
+    EXPECT_EQ(ArenaAllocator::create(*device, {.first_block = wrong}).error().code,
+              ErrorCode::invalid_configuration);
+  auto va =
+      ArenaAllocator::create(*device, {.first_block = 256_KiB, .retain = {}, .retain_percent = 0}).value();
+  std::vector<Allocation> live;
+  for (std::uint32_t i = 0; i < 2000; ++i) {
+    live.push_back(va.allocate({Bytes{20'000 + i % 7 * 1000}, {}, {}, 0}).value());
+    const std::uint64_t held = va.committed().value;
+    if (i == 0) {
+      EXPECT_EQ(held, (256_KiB).value);
+    }
+    ASSERT_LE(held, 2 * va.live().value + (256_KiB).value) << i;
+  }
+  EXPECT_EQ(va.validate(), nullptr);
+  for (const Allocation& allocation : live)
+    va.free(allocation);
+  va.flush();
+  EXPECT_EQ(va.committed(), 0_B);
+}
+
 }  // namespace
 }  // namespace vaspace::test

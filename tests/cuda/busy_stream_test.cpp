@@ -102,6 +102,30 @@ TEST_F(BusyStreams, C9_C13_AnEmptiedPageIsMappedTwiceUntilItsStreamHasPassed) {
   streams_->trim(true);
   EXPECT_EQ(cuda_live(VASIM_CUDA_MAPPINGS), 0U);
   EXPECT_EQ(cuda_live(VASIM_CUDA_HANDLES), 0U);
+  EXPECT_EQ(cuda_live(VASIM_CUDA_RESERVATIONS), 0U);
+  EXPECT_EQ(streams_->validate(), nullptr);
+}
+
+// An unmap that the driver refuses is asked for again.
+TEST_F(BusyStreams, C16_R7_WhatIsNotUnmappedAtOnceIsLater) {
+  start_streams("small_memory");
+  const Block first = take(24_MiB, a_);
+  const Block wall = take(4_MiB, a_);
+  DRIVER(vasim_cuda_hold_streams)(1);
+  work_on(first.address, first.size, a_);
+  give(first, a_);
+  const Block second = take(30_MiB, a_);
+  DRIVER(vasim_cuda_hold_streams)(0);
+  ASSERT_TRUE(backend_->wait_for(a_));
+  const std::uint64_t mappings = cuda_live(VASIM_CUDA_MAPPINGS);
+  ASSERT_EQ(DRIVER(vasim_cuda_fail)("cuMemUnmap", 1, 100, CUDA_ERROR_UNKNOWN), 0);
+  streams_->trim();
+  DRIVER(vasim_cuda_clear_failures)();
+  EXPECT_EQ(cuda_live(VASIM_CUDA_MAPPINGS), mappings);
+  streams_->trim();
+  EXPECT_EQ(cuda_live(VASIM_CUDA_MAPPINGS), mappings - 12) << "the first block's";
+  expect_contents(second);
+  expect_contents(wall);
   EXPECT_EQ(streams_->validate(), nullptr);
 }
 

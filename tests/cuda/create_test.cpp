@@ -51,7 +51,7 @@ TEST_F(CudaCreate, TheEnvironmentNamesTheDriver) {
 
 TEST_F(CudaCreate, ADriverThatIsTooOldIsNamedWithTheFunctionThatItLacks) {
   restart_cuda(VASPACE_CUDA_PROFILES "/old_driver.json");
-  EXPECT_EQ(create_error(cuda_config()).code, ErrorCode::not_supported);
+  EXPECT_EQ(create_error(cuda_config()), (Error{ErrorCode::not_supported, CUDA_ERROR_NOT_FOUND}));
   EXPECT_EQ(refusal_.driver_version, 10010);
   EXPECT_EQ(refusal_.needed_version, 10020);
   EXPECT_STREQ(refusal_.function, "cuMemGetAllocationGranularity");
@@ -70,7 +70,7 @@ TEST_F(CudaCreate, ADeviceThatDoesNotExistIsRefusedWithTheDriversCode) {
 
 TEST_F(CudaCreate, C3_AGranularityThatIsNoPowerOfTwoIsRefused) {
   restart_cuda(VASPACE_CUDA_PROFILES "/odd_granularity.json");
-  EXPECT_EQ(create_error(cuda_config()).code, ErrorCode::invalid_configuration);
+  EXPECT_EQ(create_error(cuda_config()), (Error{ErrorCode::invalid_configuration, CUDA_ERROR_INVALID_VALUE}));
   EXPECT_TRUE(said("power of two")) << refusal_.text;
 }
 

@@ -62,6 +62,19 @@ TEST_F(RecordStream, C13_FreedElsewhereItWaitsForBothAndForAnyNumberOfOthers) {
   EXPECT_EQ(streams_->validate(), nullptr);
 }
 
+TEST_F(RecordStream, WhereAllHavePassedOneTrimBringsItHome) {
+  start_streams();
+  const Address block = allocate(1_MiB, a_);
+  for (int i = 0; i < 4; ++i)
+    ASSERT_EQ(code_of(streams_->record_stream(block, stream())), "ok");
+  ASSERT_EQ(code_of(streams_->free(block, b_)), "ok");
+  EXPECT_EQ(streams_->report().waiting, 1_MiB);
+  streams_->trim();
+  EXPECT_EQ(streams_->report().waiting, Bytes{});
+  EXPECT_EQ(streams_->report().physical, Bytes{});
+  EXPECT_EQ(streams_->validate(), nullptr);
+}
+
 TEST_F(RecordStream, WhatWasRecordedForItsOwnStreamIsReusedAtOnce) {
   start_streams();
   const Address block = allocate(1_KiB, a_);
@@ -88,6 +101,8 @@ TEST_F(RecordStream, C13_AStreamThatIsReleasedMeanwhileIsWaitedForByItsLastEvent
   DRIVER(vasim_cuda_hold_streams)(1);
   work_on(block, 40_MiB, b_);
   ASSERT_EQ(code_of(streams_->release_stream(b_)), "ok");
+  ASSERT_EQ(code_of(backend_->destroy_stream(b_)), "ok");
+  made_[1] = nullptr;
   ASSERT_EQ(code_of(streams_->free(block, a_)), "ok");
   streams_->trim();
   EXPECT_EQ(streams_->report().waiting, 40_MiB);
@@ -141,6 +156,21 @@ TEST_F(RecordStream, R7_WithoutHostMemoryNothingIsRecorded) {
     made_.clear();
     if (recorded) break;
   }
+}
+
+TEST_F(RecordStream, OnceIsEnoughPerAllocationAndStream) {
+  TestHost host;
+  cuda::StreamConfig config;
+  config.host = host.allocator();
+  start_streams("default", config);
+  const Address block = allocate(1_KiB, a_);
+  ASSERT_EQ(code_of(streams_->record_stream(block, b_)), "ok");
+  const auto bytes = host.bytes();
+  for (int i = 0; i < 10'000; ++i)
+    ASSERT_TRUE(streams_->record_stream(block, b_));
+  EXPECT_EQ(host.bytes(), bytes);
+  EXPECT_EQ(code_of(streams_->free(block, a_)), "ok");
+  streams_.reset();
 }
 
 TEST_F(RecordStream, C13_PinnedMemoryWaitsForTheStreamThatWasRecorded) {

@@ -115,7 +115,9 @@ TEST_F(StreamOrder, AStreamThatIsReleasedLeavesItsMemoryToOthers) {
   EXPECT_EQ(code_of(streams_->allocate(1_KiB, a_)), "wrong_state");
   EXPECT_EQ(streams_->allocate(1_KiB, a_).error().native, CUDA_ERROR_INVALID_HANDLE);
   EXPECT_EQ(code_of(streams_->free(kept, a_)), "wrong_state");
+  EXPECT_EQ(streams_->free(kept, a_).error().native, CUDA_ERROR_INVALID_HANDLE);
   EXPECT_EQ(code_of(streams_->release_stream(a_)), "wrong_state");
+  EXPECT_EQ(streams_->release_stream(a_).error().native, CUDA_ERROR_INVALID_HANDLE);
   const Address large = allocate(56_MiB, b_);
   EXPECT_EQ(code_of(streams_->free(kept, b_)), "ok");
   EXPECT_EQ(code_of(streams_->free(large, b_)), "ok");
@@ -139,7 +141,9 @@ TEST_F(StreamOrder, R6_BadFreesGetOneTypedErrorAndLoseNothing) {
     EXPECT_EQ(code_of(streams_->size_of(address)), "ok");
     EXPECT_EQ(code_of(streams_->free(address, a_)), "ok");
     EXPECT_EQ(code_of(streams_->free(address, a_)), "unknown_address") << "twice";
+    EXPECT_EQ(streams_->free(address, a_).error().native, CUDA_ERROR_INVALID_VALUE);
     EXPECT_EQ(code_of(streams_->free(address, b_)), "unknown_address") << "twice, elsewhere";
+    EXPECT_EQ(streams_->size_of(address).error().native, CUDA_ERROR_INVALID_VALUE);
     EXPECT_EQ(code_of(streams_->size_of(address)), "unknown_address");
   }
   const Address crossed = allocate(1_MiB, a_);
@@ -161,6 +165,30 @@ TEST_F(StreamOrder, R8_BadRequestsGetOneTypedError) {
   EXPECT_EQ(code_of(refused), "out_of_device_memory");
   EXPECT_EQ(refused.error().native, CUDA_ERROR_OUT_OF_MEMORY);
   EXPECT_EQ(code_of(streams_->free(most, a_)), "ok");
+  EXPECT_EQ(streams_->validate(), nullptr);
+}
+
+TEST_F(StreamOrder, C2_R8_ExhaustedAddressesAreRefusedWithTheDriversCodeAndNothingIsLost) {
+  start_streams(VASPACE_CUDA_PROFILES "/scarce_addresses.json");
+  std::vector<Address> live;
+  Result<Address> refused = fail(ErrorCode::malformed);
+  for (int i = 0; i < 100; ++i) {
+    // Small ones on many streams: each has addresses of its own, of which there are few.
+    refused = streams_->allocate(1_KiB, stream());
+    if (!refused) break;
+    live.push_back(*refused);
+  }
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(code_of(refused), "out_of_address_space");
+  EXPECT_EQ(refused.error().native, CUDA_ERROR_OUT_OF_MEMORY);
+  ASSERT_FALSE(live.empty());
+  EXPECT_EQ(streams_->report().live_allocations, live.size());
+  for (const Address address : live)
+    EXPECT_EQ(code_of(streams_->free(address, a_)), "ok");
+  streams_->trim(true);
+  EXPECT_EQ(streams_->report().physical, Bytes{});
+  EXPECT_EQ(cuda_live(VASIM_CUDA_RESERVATIONS), 0U);
+  EXPECT_EQ(code_of(streams_->allocate(1_KiB, b_)), "ok") << "there is room again";
   EXPECT_EQ(streams_->validate(), nullptr);
 }
 

@@ -171,10 +171,14 @@ TEST_F(CudaStreamFailures, C13_C16_R7_OfReusingABusyStreamsPages) {
           if (second) {
             EXPECT_EQ(read(*second), 8);
           }
-          if (second && !third) {
-            EXPECT_TRUE(streams_->free(*second, a_));
-            streams_->trim(true);
+          if (third) {
+            EXPECT_TRUE(streams_->free(*third, a_));
           }
+          if (second) {
+            EXPECT_TRUE(streams_->free(*second, a_));
+          }
+          streams_->trim(true);
+          EXPECT_LE(cuda_live(VASIM_CUDA_MAPPINGS), 2U) << "nothing lingers for ever";
           return third.has_value();
         };
       },
@@ -260,7 +264,8 @@ TEST_F(CudaStreamFailures, C16_R7_OfAnotherStreamThatTakesAReleasedOnesPool) {
 TEST_F(CudaStreamFailures, C2_C16_R7_WhereReservationsAreChains) {
   at_every_call([&]() -> Attempt {
     start_streams(VASPACE_CUDA_PROFILES "/scarce_addresses.json", {}, "");
-    return [this] { return try_allocate(20_MiB, a_); };
+    // The arena asks for more, as chains, and makes do with what can be had side by side.
+    return [this] { return try_allocate(12_MiB, a_); };
   });
 }
 

@@ -161,5 +161,76 @@ TEST_F(CudaThreads, T1_SuspendingWhileThreadsAllocateAndFree) {
   EXPECT_EQ(streams_->validate(), nullptr);
 }
 
+// Each thread's stream ends and begins again, while the others' look for pools, and memory is recorded for
+// one that all of them use.
+TEST_F(CudaThreads, T1_StreamsThatComeAndGoWhileOthersAllocate) {
+  cuda::StreamConfig config;
+  config.max_pools = 12;
+  start_streams("default", config, "delay_us=0..20");
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> threads;
+  for (unsigned i = 0; i < 8; ++i) {
+    threads.emplace_back([&, on = stream(), i] {
+      for (int round = 0; round < kRounds / 8; ++round) {
+        const Bytes size{1000 + (i + static_cast<unsigned>(round)) % 7 * 700'000};
+        if (!streams_->add_stream(on)) ++wrong;
+        const auto block = streams_->allocate(size, on);
+        if (!block || !backend_->fill(*block, std::byte{1}, Bytes{64}, on)) ++wrong;
+        if (!streams_->record_stream(*block, b_)) ++wrong;
+        const auto point = backend_->mark(on);
+        if (!point || !backend_->order_after(b_, *point) ||
+            !backend_->fill(*block, std::byte{2}, Bytes{64}, b_))
+          ++wrong;
+        if (!streams_->free(*block, on) || !streams_->release_stream(on)) ++wrong;
+      }
+    });
+  }
+  for (std::thread& thread : threads)
+    thread.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(streams_->validate(), nullptr);
+  streams_->trim(true);
+  EXPECT_EQ(streams_->report().waiting, Bytes{});
+  EXPECT_EQ(streams_->report().physical, Bytes{});
+}
+
+// Two threads on each of two busy streams, whose sizes never fit where the last ones were: pages are taken
+// from under addresses that are still mapped, and the addresses are wanted again.
+TEST_F(CudaThreads, C13_T1_BusyStreamsThatShareLittleMemory) {
+  start_streams("small_memory", {}, "delay_us=20..200");
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> threads;
+  for (unsigned i = 0; i < 4; ++i) {
+    threads.emplace_back([&, i] {
+      const cuda::Stream on = i % 2 == 0 ? a_ : b_;
+      std::vector<Address> live;
+      for (unsigned round = 0; round < unsigned{kRounds} / 20; ++round) {
+        const Bytes size{500'000 + (round * 37 + i * 11) % 40 * 150'000};
+        const auto block = streams_->allocate(size, on);
+        if (!block) {
+          // Four of them may be too much at a time; then there is nothing of ours left to wait for.
+          if (block.error().code != ErrorCode::out_of_device_memory) ++wrong;
+        } else {
+          live.push_back(*block);
+          if (!backend_->fill(*block + size - Bytes{64}, std::byte{1}, Bytes{64}, on)) ++wrong;
+        }
+        if (live.size() < 3 && block) continue;
+        for (const Address address : live)
+          if (!streams_->free(address, on)) ++wrong;
+        live.clear();
+      }
+      for (const Address address : live)
+        if (!streams_->free(address, on)) ++wrong;
+    });
+  }
+  for (std::thread& thread : threads)
+    thread.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(streams_->validate(), nullptr);
+  streams_->trim(true);
+  EXPECT_EQ(streams_->report().physical, Bytes{});
+  EXPECT_EQ(cuda_live(VASIM_CUDA_MAPPINGS), 0U);
+}
+
 }  // namespace
 }  // namespace vaspace::test

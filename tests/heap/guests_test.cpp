@@ -175,12 +175,65 @@ TEST(HeapGuests, WhoHoldsUnusedMemoryLetsGoOfItFirst_V16) {
   }
 }
 
-TEST(HeapGuests, HostPointersAreTheDevicesAffair) {
+// Host memory is imported in units of 4 KiB, as the second memory type only.
+class HostPointerDevice final : public ForwardingBackend {
+ public:
+  using ForwardingBackend::ForwardingBackend;
+  Bytes host_pointer_alignment() const noexcept override { return 4_KiB; }
+  Result<std::uint32_t> host_pointer_types(const void*) noexcept override {
+    ++asked;
+    return types;
+  }
+  Result<Reservation> import_host_pointer(void*, const ReservationRequest& request) noexcept override {
+    return next().reserve(request);
+  }
+  std::uint32_t types = 0b10;
+  int asked = 0;
+};
+
+TEST(HeapGuests, HostPointersAreWholeUnitsOfATypeThatBothHave_V17) {
+  DeviceShape shape = discrete(1_GiB);
+  shape.granularity = 4_KiB;
+  PlainDevice plain(shape);
+  EXPECT_EQ(
+      SingleThreadedHeap::create(plain)->import_host_pointer({.pointer = &plain, .size = 4_KiB}).error(),
+      (Error{ErrorCode::not_supported}));
+  HostPointerDevice device(plain);
+  auto heap = SingleThreadedHeap::create(device, {.max_memory_objects = 1});
+  alignas(4096) static std::byte memory[4096 * 2];
+  const auto code_of = [&](const HostPointerRequest& request) {
+    return heap->import_host_pointer(request).error().code;
+  };
+  EXPECT_EQ(code_of({.size = 4_KiB}), ErrorCode::invalid_argument);
+  EXPECT_EQ(code_of({.pointer = memory + 64, .size = 4_KiB}), ErrorCode::invalid_alignment);
+  EXPECT_EQ(code_of({.pointer = memory}), ErrorCode::invalid_size);
+  EXPECT_EQ(code_of({.pointer = memory, .size = 5_KiB}), ErrorCode::invalid_size);
+  EXPECT_EQ(device.asked, 0) << "before the driver is";
+  EXPECT_EQ(code_of({.pointer = memory, .size = 4_KiB, .memory_type_bits = 0b101}), ErrorCode::not_supported);
+  EXPECT_EQ(code_of({.pointer = memory, .size = 4_KiB, .intent = Intent::protected_device}),
+            ErrorCode::not_supported);
+  const auto imported = heap->import_host_pointer({.pointer = memory, .size = 8_KiB, .user_data = 7});
+  ASSERT_TRUE(imported);
+  EXPECT_EQ(imported->memory_type, 1U);
+  EXPECT_EQ(imported->offset, 0_B);
+  EXPECT_EQ(heap->find(*imported)->user_data, 7U);
+  EXPECT_EQ(code_of({.pointer = memory, .size = 4_KiB}), ErrorCode::out_of_address_space) << "V4";
+  EXPECT_EQ(heap->validate(), nullptr);
+  heap->free(*imported);
+  EXPECT_EQ(heap->trim(), 0_B);
+}
+
+TEST(HeapGuests, ImportsThatAreRefusedTakeNoRecord_R7) {
   PlainDevice device(discrete(1_GiB));
   auto heap = SingleThreadedHeap::create(device);
-  char memory[1];
-  EXPECT_EQ(heap->import_host_pointer({.pointer = memory, .size = 4_KiB}).error().code,
-            ErrorCode::not_supported);
+  const auto first = heap->allocate(device_memory(1_MiB));
+  heap->free(*first);
+  for (int i = 0; i < 50; ++i)
+    EXPECT_FALSE(heap->import_memory({.size = 1_MiB, .name = "nothing"}, ExternalHandle{5}));
+  const auto second = heap->allocate(device_memory(1_MiB));
+  EXPECT_EQ(second->id.index, first->id.index);
+  EXPECT_EQ(heap->report().total.allocations, 1U);
+  heap->free(*second);
 }
 
 }  // namespace

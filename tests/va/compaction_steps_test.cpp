@@ -1,6 +1,7 @@
 // What a step of compaction may take, and what it leaves where the driver, the host or an owner refuses. R7,
 // T3.
 #include <functional>
+#include <optional>
 
 #include "compaction_fixture.hpp"
 
@@ -180,6 +181,24 @@ TEST_F(Compaction, AGuardedPageThatIsFreedAndCollectedIsForgotten_R7) {
   }
 }
 
+// A page that is guarded still is not begun anew: its writers are paused already.
+TEST_F(Compaction, AGuardedPageIsNotPausedTwice_R7) {
+  Pins pins;
+  open({.size = 8_MiB, .pause = pins.pause()});
+  const Thing moving = put(Bytes{}, 8_KiB);
+  faulty_->fail_at(Call::bind, 2, {ErrorCode::driver_error, 5}, true);
+  for (int step = 0; step < 6; ++step) {
+    (void)space_->compact({.pages = 1});
+    EXPECT_LE(pins.paused, 1) << step;
+  }
+  faulty_->stop_failing();
+  while (!space_->compact({}).finished) {
+  }
+  (void)compact_all();
+  EXPECT_EQ(pins.paused, 0);
+  EXPECT_TRUE(moving.intact());
+}
+
 // What is guarded and what is refused count as pages of a step: with a page each, a step makes a driver call
 // or two, and what is refused for good keeps nothing else from moving.
 TEST_F(Compaction, RefusedAndGuardedPagesCountAgainstAStep_R7) {
@@ -205,6 +224,37 @@ TEST_F(Compaction, RefusedAndGuardedPagesCountAgainstAStep_R7) {
   (void)compact_all();
   EXPECT_EQ(space_->report().guarded, 0U);
   EXPECT_TRUE(moving.intact() && other.intact());
+}
+
+// A page moves in with two others; one of them is freed, and given back, while that goes on. It could not be
+// taken then, and is found afterwards.
+TEST_F(Compaction, AMemberThatIsFreedWhileAnotherMovesInGoesLater) {
+  open({.size = 4_MiB, .large_page = kSmall});
+  CopyHook hook(*faulty_);
+  space_ = PagedSpace::create(hook, {.size = 4_MiB, .large_page = kSmall}).value();
+  std::vector<Thing> things;
+  for (std::uint64_t page = 0; page < 3; ++page)
+    things.push_back(put(kSmall * page + 16_KiB * page, 16_KiB));
+  const auto page_of = [&](Address address) { return (address - space_->begin()) / kSmall; };
+  int copies = 0;
+  std::optional<std::uint64_t> freed;
+  hook.on_copy = [&](const CopyOp& op) {
+    if (++copies != 2) return;
+    for (const Thing& one : things) {
+      if (page_of(one.address) == page_of(op.source) || page_of(one.address) == page_of(op.destination))
+        continue;
+      drop(one);
+      (void)space_->trim(0_B);
+      freed = page_of(one.address);
+      EXPECT_TRUE(space_->behind(one.address).bound) << "its memory is just being written";
+    }
+  };
+  EXPECT_EQ(compact_all().meshed, 2U);
+  ASSERT_TRUE(freed);
+  (void)space_->trim(0_B);
+  EXPECT_FALSE(space_->behind(at(kSmall * *freed)).bound);
+  EXPECT_EQ(physical(), kSmall);
+  space_.reset();
 }
 
 // A move is refused for want of host memory, at each request, and then nothing is left guarded.

@@ -4,7 +4,7 @@
 namespace vaspace::test {
 namespace {
 
-TEST_F(PageTableTest, WhatIsBoundIsTouchedWhollyOrNotAtAll) {
+TEST_P(PageTableTest, WhatIsBoundIsTouchedWhollyOrNotAtAll) {
   settle(0, 2);
   settle(3, 1);
   release(0, 2);
@@ -25,7 +25,7 @@ TEST_F(PageTableTest, WhatIsBoundIsTouchedWhollyOrNotAtAll) {
   EXPECT_EQ(pages(), (std::vector<std::uint32_t>{0, 1, 3}));
 }
 
-TEST_F(PageTableTest, ARangeTouchesEveryPageThatItReachesInto) {
+TEST_P(PageTableTest, ARangeTouchesEveryPageThatItReachesInto) {
   EXPECT_EQ(table_.touch(at(2) + kPage - 1_B, 2_B), Touch::commit);
   ASSERT_EQ(table_.begin_bind(at(2), kPage * 2, batch_, waited_), Step::bind);
   EXPECT_EQ(pages(), (std::vector<std::uint32_t>{2, 3}));
@@ -33,7 +33,7 @@ TEST_F(PageTableTest, ARangeTouchesEveryPageThatItReachesInto) {
   EXPECT_EQ(batch_.addresses[1], kHome + kPage * 3);
 }
 
-TEST_F(PageTableTest, APageIsBoundOnceAndReadyForTheSecondRange) {
+TEST_P(PageTableTest, APageIsBoundOnceAndReadyForTheSecondRange) {
   settle(4);
   EXPECT_EQ(table_.bound(), 1U);
   EXPECT_EQ(table_.window_bound(0), 1U);
@@ -46,7 +46,7 @@ TEST_F(PageTableTest, APageIsBoundOnceAndReadyForTheSecondRange) {
   EXPECT_EQ(table_.bound(), 1U) << "release gives nothing back";
 }
 
-TEST_F(PageTableTest, AnEmptyPageIsReadyAgain) {
+TEST_P(PageTableTest, AnEmptyPageIsReadyAgain) {
   settle(7);
   release(7);
   ASSERT_EQ(table_.empty(), 1U);
@@ -54,7 +54,7 @@ TEST_F(PageTableTest, AnEmptyPageIsReadyAgain) {
   EXPECT_EQ(table_.empty(), 0U);
 }
 
-TEST_F(PageTableTest, OnlyWhatIsMissingIsBound) {
+TEST_P(PageTableTest, OnlyWhatIsMissingIsBound) {
   settle(1);
   settle(3);
   EXPECT_EQ(touch(0, 5), Touch::commit);
@@ -64,7 +64,7 @@ TEST_F(PageTableTest, OnlyWhatIsMissingIsBound) {
   EXPECT_EQ(begin(0, 5), Step::done);
 }
 
-TEST_F(PageTableTest, BatchesHoldSixtyFourPages) {
+TEST_P(PageTableTest, BatchesHoldSixtyFourPages) {
   static_assert(PageBatch::kCapacity == 64);
   EXPECT_EQ(touch(10, 150), Touch::commit);
   for (const std::uint32_t count : {64U, 64U, 22U}) {
@@ -78,7 +78,7 @@ TEST_F(PageTableTest, BatchesHoldSixtyFourPages) {
 }
 
 // T2: a page in another's hands is waited for, and nothing else is.
-TEST_F(PageTableTest, T2_WhoNeedsAPageInOthersHandsBindsTheRestFirstAndThenWaits) {
+TEST_P(PageTableTest, T2_WhoNeedsAPageInOthersHandsBindsTheRestFirstAndThenWaits) {
   (void)touch(5);
   ASSERT_EQ(begin(5), Step::bind);
   PageBatch theirs = batch_;
@@ -95,7 +95,7 @@ TEST_F(PageTableTest, T2_WhoNeedsAPageInOthersHandsBindsTheRestFirstAndThenWaits
 }
 
 // R7, T2: who waited sees why the bind failed; who comes later tries again.
-TEST_F(PageTableTest, R7_T2_AFailedBindIsSeenByThoseWhoWaitedForIt) {
+TEST_P(PageTableTest, R7_T2_AFailedBindIsSeenByThoseWhoWaitedForIt) {
   (void)touch(5);
   ASSERT_EQ(begin(5), Step::bind);
   const PageBatch theirs = batch_;
@@ -116,7 +116,7 @@ TEST_F(PageTableTest, R7_T2_AFailedBindIsSeenByThoseWhoWaitedForIt) {
   release(5);
 }
 
-TEST_F(PageTableTest, R7_AWaiterThatGivesUpLetsGoOfWhatItHasJustTaken) {
+TEST_P(PageTableTest, R7_AWaiterThatGivesUpLetsGoOfWhatItHasJustTaken) {
   (void)touch(8);
   ASSERT_EQ(begin(8), Step::bind);
   const PageBatch theirs = batch_;
@@ -132,7 +132,7 @@ TEST_F(PageTableTest, R7_AWaiterThatGivesUpLetsGoOfWhatItHasJustTaken) {
   release(7, 2);
 }
 
-TEST_F(PageTableTest, AFailedBindThatNobodyWaitedForIsForgotten) {
+TEST_P(PageTableTest, AFailedBindThatNobodyWaitedForIsForgotten) {
   (void)touch(9);
   ASSERT_EQ(begin(9), Step::bind);
   end(false, {ErrorCode::driver_error, 1});
@@ -141,7 +141,7 @@ TEST_F(PageTableTest, AFailedBindThatNobodyWaitedForIsForgotten) {
   end(true);
 }
 
-TEST_F(PageTableTest, TheLongestEmptyIsDetachedFirst) {
+TEST_P(PageTableTest, TheLongestEmptyIsDetachedFirst) {
   for (const std::uint64_t page : {3U, 1U, 2U})
     settle(page);
   for (const std::uint64_t page : {2U, 3U, 1U})
@@ -159,7 +159,7 @@ TEST_F(PageTableTest, TheLongestEmptyIsDetachedFirst) {
   EXPECT_EQ(table_.window_bound(0), 0U);
 }
 
-TEST_F(PageTableTest, WhatIsTouchedAgainIsNotDetached) {
+TEST_P(PageTableTest, WhatIsTouchedAgainIsNotDetached) {
   settle(1);
   settle(2);
   release(1);
@@ -174,7 +174,7 @@ TEST_F(PageTableTest, WhatIsTouchedAgainIsNotDetached) {
   table_.end_unbind(batch_, true);
 }
 
-TEST_F(PageTableTest, DetachTakesNoMoreThanABatch) {
+TEST_P(PageTableTest, DetachTakesNoMoreThanABatch) {
   settle(0, 100);
   release(0, 100);
   table_.detach(batch_, 1000);
@@ -186,7 +186,7 @@ TEST_F(PageTableTest, DetachTakesNoMoreThanABatch) {
 }
 
 // R7: what the driver does not take back stays bound, counted and queued, behind the others.
-TEST_F(PageTableTest, R7_ARefusedUnbindIsQueuedAgain) {
+TEST_P(PageTableTest, R7_ARefusedUnbindIsQueuedAgain) {
   settle(1);
   settle(2);
   release(1);
@@ -203,7 +203,7 @@ TEST_F(PageTableTest, R7_ARefusedUnbindIsQueuedAgain) {
 }
 
 // T2: a page that is just being unbound is waited for, whether the unbind succeeds or not.
-TEST_F(PageTableTest, T2_APageThatIsBeingUnboundIsWaitedFor) {
+TEST_P(PageTableTest, T2_APageThatIsBeingUnboundIsWaitedFor) {
   for (const bool unbound : {true, false}) {
     settle(6);
     release(6);
@@ -221,7 +221,7 @@ TEST_F(PageTableTest, T2_APageThatIsBeingUnboundIsWaitedFor) {
   }
 }
 
-TEST_F(PageTableTest, DetachRangeTakesTheEmptyPagesOfARange) {
+TEST_P(PageTableTest, DetachRangeTakesTheEmptyPagesOfARange) {
   settle(0, 10);
   release(0, 10);
   (void)touch(4);
@@ -234,7 +234,7 @@ TEST_F(PageTableTest, DetachRangeTakesTheEmptyPagesOfARange) {
   release(4);
 }
 
-TEST_F(PageTableTest, DetachRangeGoesOnWhereItStopped) {
+TEST_P(PageTableTest, DetachRangeGoesOnWhereItStopped) {
   settle(0, 150);
   release(0, 150);
   Offset cursor = at(0);
@@ -248,7 +248,7 @@ TEST_F(PageTableTest, DetachRangeGoesOnWhereItStopped) {
   EXPECT_EQ(table_.bound(), 0U);
 }
 
-TEST_F(PageTableTest, DetachAllTakesTouchedPagesToo) {
+TEST_P(PageTableTest, DetachAllTakesTouchedPagesToo) {
   settle(1, 3);
   release(2);
   Offset cursor = at(0);
@@ -258,6 +258,74 @@ TEST_F(PageTableTest, DetachAllTakesTouchedPagesToo) {
   EXPECT_EQ(table_.bound(), 0U);
   EXPECT_EQ(table_.empty(), 0U);
 }
+
+TEST_P(PageTableTest, WindowsHaveAddressesOfTheirOwn) {
+  const Address low{1ULL << 30U};
+  ASSERT_TRUE(table_.add_window(3, low, kPage * 8));
+  EXPECT_EQ(table_.window_begin(3), Offset{kWindow.value * 3});
+  EXPECT_EQ(table_.window_end(3), table_.window_begin(3) + kPage * 8);
+  EXPECT_EQ(touch(3 * 256 + 7), Touch::commit);
+  ASSERT_EQ(begin(3 * 256 + 7), Step::bind);
+  EXPECT_EQ(batch_.addresses[0], low + kPage * 7);
+  end(true);
+  EXPECT_EQ(table_.window_bound(3), 1U);
+  EXPECT_EQ(table_.window_bound(0), 0U);
+}
+
+TEST_P(PageTableTest, AWindowIsUsedAgainAtAnotherAddress) {
+  settle(256 * 1 - 1);
+  ASSERT_TRUE(table_.add_window(1, Address{1ULL << 33U}, kWindow));
+  settle(256);
+  release(256);
+  table_.detach(batch_, 64);
+  table_.end_unbind(batch_, true);
+  ASSERT_EQ(table_.window_bound(1), 0U);
+  table_.remove_window(1);
+  EXPECT_EQ(problem(), "");
+  ASSERT_TRUE(table_.add_window(1, Address{1ULL << 35U}, kPage * 2));
+  EXPECT_EQ(touch(256), Touch::commit);
+  ASSERT_EQ(begin(256), Step::bind);
+  EXPECT_EQ(batch_.addresses[0], Address{1ULL << 35U});
+  end(true);
+}
+
+// R7: neither release nor detach nor their kind asks for host memory.
+TEST_P(PageTableTest, R7_OnlyTouchAndWindowsAskForHostMemory) {
+  (void)touch(0, 100);
+  const std::int64_t before = host_.requests();
+  while (begin(0, 100) == Step::bind)
+    end(true);
+  release(0, 100);
+  Offset cursor = at(0);
+  table_.detach_range(batch_, cursor, at(50));
+  table_.end_unbind(batch_, true);
+  table_.detach(batch_, 64);
+  table_.end_unbind(batch_, true);
+  EXPECT_EQ(touch(0, 100), Touch::commit) << "the chunk is there";
+  release(0, 100);
+  EXPECT_EQ(host_.requests(), before);
+}
+
+// A range that is touched at once is one interval until its pages come to differ.
+TEST(MappedPageTableTest, RunsOfPagesAreOneInterval) {
+  TestHost host;
+  MappedPageTable table(kPage, kPage * 4096, host.allocator());
+  ASSERT_TRUE(table.add_window(0, Address{1ULL << 40U}, kPage * 4096));
+  ASSERT_EQ(table.touch(Offset{}, kPage * 3000), Touch::commit);
+  EXPECT_EQ(table.intervals(), 1U);
+  PageBatch batch;
+  bool waited = false;
+  ASSERT_EQ(table.begin_bind(Offset{}, kPage * 3000, batch, waited), Step::bind);
+  EXPECT_EQ(table.intervals(), 2U);
+  table.end_bind(batch, false, {});
+  EXPECT_EQ(table.intervals(), 1U);
+  table.release(Offset{}, kPage * 3000);
+  EXPECT_EQ(table.intervals(), 0U);
+  EXPECT_EQ(table.validate(), nullptr);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, PageTableTest, testing::Bool(),
+                         [](const auto& kind) { return std::string(kind.param ? "Mapped" : "Array"); });
 
 }  // namespace
 }  // namespace vaspace::test

@@ -1,38 +1,8 @@
-// Windows of a page table, what it asks the host for, and what validate() finds. R7, R8.
+// The largest windows of a page table, what it asks the host for, and what validate() finds. R7, R8.
 #include "page_table_fixture.hpp"
 
 namespace vaspace::test {
 namespace {
-
-TEST_F(PageTableTest, WindowsHaveAddressesOfTheirOwn) {
-  const Address low{1ULL << 30U};
-  ASSERT_TRUE(table_.add_window(3, low, kPage * 8));
-  EXPECT_EQ(table_.window_begin(3), Offset{kWindow.value * 3});
-  EXPECT_EQ(table_.window_end(3), table_.window_begin(3) + kPage * 8);
-  EXPECT_EQ(touch(3 * 256 + 7), Touch::commit);
-  ASSERT_EQ(begin(3 * 256 + 7), Step::bind);
-  EXPECT_EQ(batch_.addresses[0], low + kPage * 7);
-  end(true);
-  EXPECT_EQ(table_.window_bound(3), 1U);
-  EXPECT_EQ(table_.window_bound(0), 0U);
-}
-
-TEST_F(PageTableTest, AWindowIsUsedAgainAtAnotherAddress) {
-  settle(256 * 1 - 1);
-  ASSERT_TRUE(table_.add_window(1, Address{1ULL << 33U}, kWindow));
-  settle(256);
-  release(256);
-  table_.detach(batch_, 64);
-  table_.end_unbind(batch_, true);
-  ASSERT_EQ(table_.window_bound(1), 0U);
-  table_.remove_window(1);
-  EXPECT_EQ(problem(), "");
-  ASSERT_TRUE(table_.add_window(1, Address{1ULL << 35U}, kPage * 2));
-  EXPECT_EQ(touch(256), Touch::commit);
-  ASSERT_EQ(begin(256), Step::bind);
-  EXPECT_EQ(batch_.addresses[0], Address{1ULL << 35U});
-  end(true);
-}
 
 TEST(PageTableLargeTest, PageNumbersAbove28BitsAreQueuedAsTheyAre) {
   TestHost host;
@@ -99,23 +69,6 @@ TEST(PageTableHostTest, R7_HostFailureAtEveryRequestChangesNothing) {
   EXPECT_GE(refused, 4) << "chunks, windows, and three chunks of pages";
 }
 
-// R7: neither release nor detach nor their kind asks for host memory.
-TEST_F(PageTableTest, R7_OnlyTouchAndWindowsAskForHostMemory) {
-  (void)touch(0, 100);
-  const std::int64_t before = host_.requests();
-  while (begin(0, 100) == Step::bind)
-    end(true);
-  release(0, 100);
-  Offset cursor = at(0);
-  table_.detach_range(batch_, cursor, at(50));
-  table_.end_unbind(batch_, true);
-  table_.detach(batch_, 64);
-  table_.end_unbind(batch_, true);
-  EXPECT_EQ(touch(0, 100), Touch::commit) << "the chunk is there";
-  release(0, 100);
-  EXPECT_EQ(host_.requests(), before);
-}
-
 // validate() finds each kind of damage. What damages is a call that breaks its contract.
 class PageTableDamage : public PageTableTest {
  protected:
@@ -125,14 +78,14 @@ class PageTableDamage : public PageTableTest {
   }
 };
 
-TEST_F(PageTableDamage, ABoundPageWithoutMemoryIsFound) {
+TEST_P(PageTableDamage, ABoundPageWithoutMemoryIsFound) {
   (void)touch(1);
   (void)begin(1);
   table_.end_bind(batch_, true, {});  // never filled
   EXPECT_EQ(problem(), "a bound page has no physical memory");
 }
 
-TEST_F(PageTableDamage, AnUnboundPageWithMemoryIsFound) {
+TEST_P(PageTableDamage, AnUnboundPageWithMemoryIsFound) {
   (void)touch(1);
   (void)begin(1);
   end(true);
@@ -141,7 +94,7 @@ TEST_F(PageTableDamage, AnUnboundPageWithMemoryIsFound) {
 }
 
 // No damage: whoever let go of a page while it was in hand finds it among the empty ones.
-TEST_F(PageTableDamage, APageLetGoWhileInHandIsQueued) {
+TEST_P(PageTableDamage, APageLetGoWhileInHandIsQueued) {
   (void)touch(1);
   (void)begin(1);
   release(1);
@@ -150,19 +103,19 @@ TEST_F(PageTableDamage, APageLetGoWhileInHandIsQueued) {
   EXPECT_EQ(table_.empty(), 1U);
 }
 
-TEST_F(PageTableDamage, AMiscountedWindowIsFound) {
+TEST_P(PageTableDamage, AMiscountedWindowIsFound) {
   settle(1);
   ASSERT_TRUE(table_.add_window(0, kHome, kWindow));  // a second time
   EXPECT_EQ(problem(), "a window's bound pages are miscounted");
 }
 
-TEST_F(PageTableDamage, MiscountedBoundPagesAreFound) {
+TEST_P(PageTableDamage, MiscountedBoundPagesAreFound) {
   settle(1);
   table_.remove_window(0);  // with a bound page in it
   EXPECT_EQ(problem(), "bound pages are miscounted");
 }
 
-TEST_F(PageTableDamage, MiscountedEmptyPagesAreFound) {
+TEST_P(PageTableDamage, MiscountedEmptyPagesAreFound) {
   settle(1);
   release(1);
   table_.detach(batch_, 1);
@@ -170,6 +123,8 @@ TEST_F(PageTableDamage, MiscountedEmptyPagesAreFound) {
   table_.end_unbind(batch_, false);  // a second time
   EXPECT_EQ(problem(), "empty pages are miscounted");
 }
+
+INSTANTIATE_TEST_SUITE_P(Array, PageTableDamage, testing::Values(false));
 
 }  // namespace
 }  // namespace vaspace::test

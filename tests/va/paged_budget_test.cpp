@@ -56,8 +56,8 @@ TEST_F(PagedBudget, WhatIsOnItsWayCounts) {
   ASSERT_TRUE(acquire(0));
   Result<void> second, third;
   hook_->on_create = [&] {
-    third = acquire(20);      // one is held, one on its way: the third fits
-    second = acquire(10, 2);  // and two more do not
+    third = acquire(20);   // one is held, one on its way: the third fits
+    second = acquire(10);  // and a fourth does not
   };
   EXPECT_TRUE(acquire(5));
   EXPECT_TRUE(third);

@@ -60,6 +60,7 @@ TEST_F(Compaction, WhateverPromotionIsRefusedNothingIsLost_R7) {
     if (report.promoted == 0) {
       ++refused;
       EXPECT_EQ(report.refused, 1U) << nth;
+      EXPECT_LE(space_->report().guarded, 1U) << nth << ": the one whose way back was refused";
       // What stayed staged or guarded is mended by the next step, which does the whole of it.
       EXPECT_LE(space_->report().committed, before + kLarge) << nth;
       StepReport again = space_->promote({});

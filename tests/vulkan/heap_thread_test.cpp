@@ -1,5 +1,6 @@
 // Any thread may create, destroy, retire and collect, on resources of each other's (T1), and no driver call
 // is made under a lock that alloc_buffer needs (T2: it goes on while another thread's page is being bound).
+#include <array>
 #include <atomic>
 #include <thread>
 
@@ -98,6 +99,58 @@ TEST_F(HeapThreads, T3_ResourcesEndWhileAnotherThreadMovesThem) {
   EXPECT_EQ(heap->report().retired, 0U);
   EXPECT_EQ(heap->report().memory.total.committed, 0_B);
   EXPECT_EQ(heap->validate(), nullptr);
+}
+
+TEST_F(HeapThreads, T1_ThreadsThatAskForTheSamePoolGetOne) {
+  for (int round = 0; round < 5; ++round) {
+    open({.profile = "no_sparse", .validate = false});
+    std::atomic<unsigned> waiting{4};
+    in_threads(4, [&](unsigned) {
+      for (--waiting; waiting != 0;)
+        std::this_thread::yield();
+      EXPECT_TRUE(heap->alloc_buffer(1_KiB, VK_BUFFER_USAGE_VERTEX_BUFFER_BIT));
+    });
+    EXPECT_EQ(heap->report().sub_buffer_pools, 1U);
+  }
+}
+
+// What two threads take of one size at the same time lies in windows of their own: their books share no line.
+TEST_F(HeapThreads, T1_ThreadsHaveSlotsOfTheirOwn) {
+  open({.profile = "no_sparse", .validate = false});
+  constexpr std::uint32_t kUsage = VK_BUFFER_USAGE_VERTEX_BUFFER_BIT;
+  std::atomic<unsigned> turn{0};
+  std::array<std::uint64_t, 2> window{};
+  in_threads(2, [&](unsigned thread) {
+    while (turn != thread)
+      std::this_thread::yield();
+    const auto range = heap->alloc_buffer(4_KiB, kUsage).value();
+    window[thread] = range.memory().address.value / (64_KiB).value;
+    for (++turn; turn != 2;)
+      std::this_thread::yield();
+  });
+  EXPECT_NE(window[0], window[1]);
+}
+
+// Threads count for themselves: who destroys is not who created, and more of them come than have places.
+TEST_F(HeapThreads, T1_CountsAreOfAllThreads) {
+  open({.profile = "discrete_bar256", .validate = false});
+  std::mutex mutex;
+  std::vector<vulkan::Buffer> all;
+  in_threads(40, [&](unsigned) {
+    for (int i = 0; i < 5; ++i) {
+      auto made = heap->create_buffer({.size = 1_KiB, .usage = kTransfer}).value();
+      const std::lock_guard lock(mutex);
+      all.push_back(std::move(made));
+    }
+  });
+  EXPECT_EQ(heap->report().buffers, 200U);
+  in_threads(2, [&](unsigned thread) {
+    for (std::size_t i = thread; i < 150; i += 2)
+      all[i].reset();
+  });
+  EXPECT_EQ(heap->report().buffers, 50U);
+  all.clear();
+  EXPECT_EQ(heap->report().buffers, 0U);
 }
 
 TEST_F(HeapThreads, T2_SubBuffersOnBoundPagesDoNotWaitForAnothersBind) {

@@ -169,6 +169,44 @@ TEST_F(SparseTextureTest, V27_EvictedMemoryWaitsForItsUnbind) {
   EXPECT_EQ(textures->validate(), nullptr);
 }
 
+TEST_F(SparseTextureTest, V27_ATextureGoesWhenItsBindsAreDone) {
+  open_textures({.profile = "discrete_bar256", .validate = false});
+  SparseTexture terrain = texture({});
+  TestDevice::control().hold_queues(1);
+  const TileChange one{&terrain, {.width = 2}, true};
+  const auto point = textures->update({&one, 1});
+  terrain.reset();
+  textures->collect();
+  EXPECT_EQ(textures->report().retired, 1U) << "the device is just binding it";
+  EXPECT_EQ(live(), 2 * 64_KiB);
+  TestDevice::control().hold_queues(0);
+  ASSERT_TRUE(point && textures->wait(*point, kForever));
+  textures->collect();
+  EXPECT_EQ(textures->report().retired, 0U);
+  EXPECT_EQ(live(), 0_B);
+}
+
+// Neighbours get what others have left, in pieces; each is bound where it is.
+TEST_F(SparseTextureTest, MemoryThatIsNotSideBySideIsBoundInPieces) {
+  open_textures({.profile = "discrete_bar256", .validate = false});
+  const TextureShape shape{};
+  const SparseTexture others = texture(shape), terrain = texture(shape);
+  to_general(others, shape);
+  to_general(terrain, shape);
+  change(others, {.width = 8});
+  for (std::uint32_t x = 0; x < 8; ++x)
+    paint(others, {}, static_cast<std::int32_t>(x * 128), 0, {128, 128, 1}, 100 + x);
+  for (std::uint32_t x = 0; x < 8; x += 2)
+    change(others, {.x = x}, false);
+  textures->collect();
+  change(terrain, {.width = 4});
+  paint(terrain, {}, 0, 0, {512, 128, 1}, 7);
+  for (std::uint32_t x = 1; x < 8; x += 2)
+    EXPECT_EQ(texel(others, {}, static_cast<std::int32_t>(x * 128 + 64), 64), 100 + x);
+  for (std::int32_t x = 0; x < 4; ++x)
+    EXPECT_EQ(texel(terrain, {}, x * 128 + 64, 64), 7U);
+}
+
 // Queues that are late: each frame uses its tile after the bind, and is waited for by the eviction.
 TEST_F(SparseTextureTest, V24_V25_BindsAndUsesWaitForEachOther) {
   open_textures({.profile = "discrete_rebar", .settings = "delay_us=0..200", .validate = false});
@@ -217,6 +255,7 @@ TEST_F(SparseTextureTest, V30_TheSumOfAllTexturesStaysWithinTheDevices) {
   }
   EXPECT_GE(made.size(), 2U);
   EXPECT_LE(made.size(), 3U);
+  ASSERT_TRUE(textures->wait(made.back().ready(), kForever));
   made.pop_back();
   EXPECT_FALSE(try_texture(shape)) << "it waits for collect()";
   textures->collect();
@@ -293,6 +332,16 @@ TEST_F(SparseTextureTest, BadRequestsAreNamed) {
   info.usage = VK_IMAGE_USAGE_DEPTH_STENCIL_ATTACHMENT_BIT;
   EXPECT_EQ(code(textures->create_texture({.info = &info})), ErrorCode::not_supported) << "it has no tiles";
   EXPECT_EQ(textures->validate(), nullptr);
+}
+
+// This device binds sparse memory on a queue family of its own alone.
+TEST_F(SparseTextureTest, V31_TheQueueIsOfAFamilyThatBinds) {
+  open_textures({.profile = "discrete_rebar"});
+  ASSERT_NE(gpu->sparse_family, gpu->graphics_family);
+  change(texture({}), {.width = 8});
+  EXPECT_EQ(code(SparseTextures::create(
+                *heap, {.sparse = {.queue = gpu->graphics, .family = gpu->graphics_family}})),
+            ErrorCode::invalid_configuration);
 }
 
 TEST_F(SparseTextureTest, WhatIsNotEnabledIsNotUsed) {

@@ -8,7 +8,9 @@
 //
 // Always true:
 //  - An allocation that is pinned, mapped by the host through map(), exposed by its device address, aliased,
-//    retired, or in a move whose points have not passed (as collect sees it) is not planned.
+//    retired, or in a move whose points have not passed (as collect sees it) is not planned, nor is one of
+//    another mover than the budget's. What is not planned takes nothing of the budget, nor of the list; a
+//    block that it lies in is filled, never emptied.
 //  - A free, a retire, a map() or a pin of an allocation in a move is legal and cancels the move (T3): the
 //    allocation stays where it is, the caller still commits or abandons, and commit answers a default
 //    allocation. What was mapped or pinned lives on at its source (V10), and the destination goes back after
@@ -34,6 +36,7 @@ namespace vaspace {
 struct MoveBudget {
   Bytes bytes = kMaxBytes;  // of all that is planned, but for one move that has none beside it
   std::uint32_t moves = ~0U;
+  std::uint8_t mover = 0;  // whose: HeapRequest::mover. Several who copy may share a heap.
   // Asked between two moves, where it is given: true ends the planning. It must not call the heap.
   void* user = nullptr;
   bool (*out_of_time)(void* user) noexcept = nullptr;

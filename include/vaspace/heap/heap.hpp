@@ -25,6 +25,7 @@
 // call is made under a lock that another thread's allocate or free of small things needs (T2).
 #pragma once
 
+#include <optional>
 #include <span>
 
 #include "vaspace/arena/lock_policy.hpp"
@@ -161,6 +162,9 @@ class BasicHeap {
   void free(std::span<const HeapAllocation> allocations) noexcept;
   // Errors: unknown_handle, stale_handle.
   [[nodiscard]] Result<void> try_free(const HeapAllocation& allocation) noexcept;
+  // As free, but what on_misuse would be told is answered: for a caller with a lock that the handler may
+  // want, who tells it afterwards.
+  [[nodiscard]] std::optional<Misuse> free_silently(const HeapAllocation& allocation) noexcept;
 
   // Frees it once all of `points` have passed: in a later collect, never here. Errors: out_of_host_memory (it
   // is still the caller's), unknown_handle, stale_handle (freed or retired already; that a small allocation
@@ -171,6 +175,9 @@ class BasicHeap {
   // refused earlier. Never waits for the device. Asks the backend once per timeline that something waits for,
   // more often only where one lags by more than a few points.
   void collect() noexcept;
+  // Gives back all that is unused, and asks nothing of what waits: what an allocate that fails leaves, for
+  // who makes more of an allocation and has to take that back too (R7).
+  void give_back_unused() noexcept;
   // Gives back all that is unused, while more than `target` bytes are held from the device; what is held
   // then.
   Bytes trim(Bytes target = {}) noexcept;

@@ -60,7 +60,8 @@ struct HeapRequest {
   DedicatedResource resource{};
   bool device_address = false;  // the address will be asked for: V9; never moved
   bool exportable = false;      // Heap::export_memory
-  bool movable = false;         // Heap::plan_moves may move it
+  bool movable = false;         // Heap::plan_moves may move it ...
+  std::uint8_t mover = 0;       // ... for a MoveBudget of the same mover; 255 is a frontend's own
   // Heap::alias may give it a second owner, of any kind: it is placed as `unknown`, and dedicated to its
   // resource only where that is required, which then leaves nothing to alias.
   bool aliasable = false;

@@ -195,8 +195,12 @@ class BasicSlabAllocator {
   [[nodiscard]] Alignment natural_alignment() const noexcept { return Alignment{natural_alignment_}; }
   // Distance of the begins of two neighbouring spans.
   [[nodiscard]] Bytes window() const noexcept { return Bytes{std::uint64_t{1} << window_shift_}; }
-  // So few are free that another span is better than slots of another taker's.
-  [[nodiscard]] bool is_crowded() const noexcept { return (slots_ - taken_) * 4 < slots_; }
+  // So few are free that another span is better than slots of another taker's: less than a quarter, or than
+  // one taker gets.
+  [[nodiscard]] bool is_crowded() const noexcept {
+    const std::uint64_t left = slots_ - taken_;
+    return left * 4 < slots_ || left < 64;
+  }
   // Slots that are not free.
   [[nodiscard]] std::uint32_t taken() const noexcept { return taken_; }
 

@@ -41,8 +41,8 @@ Result<void> find_page_sizes(Backend::State& s, Refusal& refusal) noexcept {
   const auto advised = granularity(s.driver, s.properties, CU_MEM_ALLOC_GRANULARITY_RECOMMENDED, refusal);
   if (!advised) return fail(advised.error());
   if (!Alignment{*minimum}.valid())
-    return refuse(refusal, {ErrorCode::invalid_configuration}, "cuMemGetAllocationGranularity",
-                  "the granularity is no power of two");
+    return refuse(refusal, {ErrorCode::invalid_configuration, CUDA_ERROR_INVALID_VALUE},
+                  "cuMemGetAllocationGranularity", "the granularity is no power of two");
   const std::array<Bytes, 2> sizes{*minimum, *advised};
   const bool two = *advised > *minimum && Alignment{*advised}.valid();
   set_page_sizes(s.profile, std::span(sizes).first(two ? 2 : 1));

@@ -31,8 +31,10 @@ void SparseBackend::State::destroy(const Buffer& buffer) const noexcept {
   if (buffer.memory != VK_NULL_HANDLE) free(buffer.memory, buffer.memory_size, buffer.memory_type);
 }
 
-// V20: memory for the whole of it, bound before anybody can use it.
-Result<void> SparseBackend::State::fill(std::uint32_t slot, const ReservationRequest& request) noexcept {
+// V20: memory for the whole of it, bound before anybody can use it. Where that cannot be waited for the slot
+// is parked: it is taken down once the chain has passed the bind, by whoever reserves next.
+Result<void> SparseBackend::State::fill(std::uint32_t slot, const ReservationRequest& request,
+                                        bool& in_use) noexcept {
   VkBuffer buffer = VK_NULL_HANDLE;
   {
     const Lock lock(mutex);
@@ -57,6 +59,8 @@ Result<void> SparseBackend::State::fill(std::uint32_t slot, const ReservationReq
   if (waited) return {};
   const Lock lock(mutex);
   buffers[slot].until = *bound;
+  ++parked;
+  in_use = true;
   return waited;
 }
 
@@ -85,10 +89,6 @@ void SparseBackend::State::take_down(std::uint32_t slot) noexcept {
   {
     const Lock lock(mutex);
     gone = buffers[slot];
-    if (gone.until != 0) {
-      ++parked;
-      return;
-    }
   }
   destroy(gone);
   const Lock lock(mutex);
@@ -158,14 +158,15 @@ Result<Reservation> SparseBackend::reserve(const ReservationRequest& request) no
   }
   if (!slot) return fail(slot.error());
   Result<void> made = state.make_buffer(*slot, request.size);
-  if (made && state.whole()) made = state.fill(*slot, request);
+  bool in_use = false;
+  if (made && state.whole()) made = state.fill(*slot, request, in_use);
   if (made) {
     const Lock lock(state.mutex);
     if (state.reservations.reserve_one())
       return state.reservations.add(State::address_of(*slot), request.size, request.memory_type);
     made = fail(ErrorCode::out_of_host_memory);
   }
-  state.take_down(*slot);
+  if (!in_use) state.take_down(*slot);
   return fail(made.error());
 }
 

@@ -52,12 +52,14 @@ struct SparseBackend::State {
 
   // Under `mutex`: a slot of the address space, and its bytes of the sparse address space (V30).
   [[nodiscard]] Result<std::uint32_t> claim(const ReservationRequest& request) noexcept;
-  [[nodiscard]] Result<void> fill(std::uint32_t slot, const ReservationRequest& request) noexcept;
+  // In use: it failed, and a bind may be under way all the same; the slot takes care of itself.
+  [[nodiscard]] Result<void> fill(std::uint32_t slot, const ReservationRequest& request,
+                                  bool& in_use) noexcept;
   [[nodiscard]] Result<VkDeviceMemory> fill_memory(std::uint32_t slot, Bytes size,
                                                    const ReservationRequest& request) noexcept;
   void destroy(const Buffer& buffer) const noexcept;
   [[nodiscard]] Result<void> make_buffer(std::uint32_t slot, Bytes size) noexcept;
-  // The buffer in a slot, and all that it holds; later, where a bind of it may be under way.
+  // The buffer in a slot, and all that it holds.
   void take_down(std::uint32_t slot) noexcept;
   void take_down_parked() noexcept;
   [[nodiscard]] Result<void> check(const ReservationRequest& request) const noexcept;

@@ -12,7 +12,8 @@
 
 namespace vaspace::cuda {
 
-struct Block {
+// As large as a cache line: a record is found by a shift.
+struct alignas(64) Block {
   enum class State : std::uint8_t {
     gone,
     live,

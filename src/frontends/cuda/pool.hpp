@@ -86,13 +86,25 @@ struct Pool {
   bool closed = false;           // the stream was released
   std::uint32_t suspended = 0;   // by which call; 0: it is not
   std::uint32_t slow_calls = 0;  // allocations that are with the arena
-  std::uint64_t live_count = 0;
+  // Not side by side: two that one instruction would load together are stored one by one, and waited for.
   Bytes live{};
-  Bytes waiting{};  // of its blocks, on whichever streams
   Bytes park{};     // what the cache may hold whatever is live
+  Bytes waiting{};  // of its blocks, on whichever streams
+  std::uint64_t live_count = 0;
   BlockCache cache;
   BlockTable blocks;
 
+  // `lock` is held. A block of the cache, live again; no address: it has none.
+  [[nodiscard]] Address take_parked(Bytes size, Alignment alignment, Bytes asked) noexcept {
+    const std::uint32_t found = cache.pop(blocks, size, alignment);
+    if (found == Block::kNone) return {};
+    Block& block = blocks[found];
+    block.state = Block::State::live;
+    block.asked = asked;
+    live += asked;
+    ++live_count;
+    return block.address;
+  }
   [[nodiscard]] Bytes cache_limit() const noexcept { return park + Bytes{live.value >> 8U}; }
 
  private:

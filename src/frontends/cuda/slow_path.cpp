@@ -103,9 +103,8 @@ Result<Address> StreamAllocator::State::enter(Pool& pool, const StreamRequest& r
   return fail(ErrorCode::out_of_host_memory);
 }
 
-// The block is live and pool.lock is held; it is let go of here. What has not come again for long makes way
-// for what does: a few blocks at a time.
-void StreamAllocator::State::park(Pool& pool, std::uint32_t number) noexcept {
+// What has not come again for long makes way for what does: a few blocks at a time.
+void StreamAllocator::State::park_crowded(Pool& pool, std::uint32_t number) noexcept {
   constexpr std::size_t kWays = 4;
   std::array<Block::Place, kWays + 1> gone{};
   std::size_t count = 0;
@@ -113,17 +112,13 @@ void StreamAllocator::State::park(Pool& pool, std::uint32_t number) noexcept {
     gone[count++] = pool.blocks[dropped].place;
     pool.blocks.remove(dropped);
   };
-  Block& block = pool.blocks[number];
-  pool.live -= block.asked;
-  --pool.live_count;
-  block.state = Block::State::parked;
-  const Bytes size = block.size;
+  const Bytes size = pool.blocks[number].size;
   const Bytes limit = pool.cache_limit();
-  while (!pool.cache.push(pool.blocks, number, limit)) {
+  do {
     const std::uint32_t other = count < kWays ? pool.cache.pop_for(pool.blocks, size, limit) : Block::kNone;
     drop(other == Block::kNone ? number : other);
     if (other == Block::kNone) break;
-  }
+  } while (!pool.cache.push(pool.blocks, number, limit));
   pool.lock.unlock();
   for (std::size_t i = 0; i < count; ++i)
     pool.give_back(gone[i]);

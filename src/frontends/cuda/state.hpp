@@ -96,14 +96,21 @@ class StreamAllocator::State {
   [[nodiscard]] Result<Taken> take_from(Pool& pool, std::uint32_t arena, Bytes size,
                                         Alignment alignment) noexcept;
   [[nodiscard]] Result<Taken> take_somewhere(Pool& pool, Bytes size, Alignment alignment) noexcept;
-  [[nodiscard]] static std::optional<Address> take_parked(Pool& pool, const StreamRequest& request,
-                                                          Bytes size) noexcept;
   [[nodiscard]] Result<Address> enter(Pool& pool, const StreamRequest& request, const Taken& taken) noexcept;
   [[nodiscard]] Result<Address> take_waiting(Pool& pool, const StreamRequest& request, Bytes size) noexcept;
 
   // Freeing.
   [[nodiscard]] Result<void> free_elsewhere(Pool& on, Address address) noexcept;
-  void park(Pool& pool, std::uint32_t block) noexcept;  // pool.lock is held, and let go of
+  // The block is live and pool.lock is held, which is let go of.
+  void park(Pool& pool, std::uint32_t number) noexcept {
+    Block& block = pool.blocks[number];
+    pool.live -= block.asked;
+    --pool.live_count;
+    block.state = Block::State::parked;
+    if (!pool.cache.push(pool.blocks, number, pool.cache_limit())) return park_crowded(pool, number);
+    pool.lock.unlock();
+  }
+  void park_crowded(Pool& pool, std::uint32_t block) noexcept;
   void flush_cache(Pool& pool) noexcept;
   void wait_on(Pool& on, Pool& owner, std::uint32_t block) noexcept;
   [[nodiscard]] bool hand_on(Pool& owner, std::uint32_t block) noexcept;

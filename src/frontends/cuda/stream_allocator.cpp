@@ -108,22 +108,10 @@ Result<Pool*> StreamAllocator::State::pool_of(Stream named, Tag tag) noexcept {
   return make_pool(*stream, tag);
 }
 
-// The pool's lock is held.
-std::optional<Address> StreamAllocator::State::take_parked(Pool& pool, const StreamRequest& request,
-                                                           Bytes size) noexcept {
-  const std::uint32_t found = pool.cache.pop(pool.blocks, size, request.alignment);
-  if (found == Block::kNone) return std::nullopt;
-  Block& block = pool.blocks[found];
-  block.state = Block::State::live;
-  block.asked = request.size;
-  pool.live += request.size;
-  ++pool.live_count;
-  return block.address;
-}
-
 Result<Address> StreamAllocator::State::allocate(const StreamRequest& request, Stream stream) noexcept {
-  const auto size = checked_align_up(request.size, kGranule);
-  if (request.size == Bytes{} || !size) return fail(ErrorCode::invalid_size, CUDA_ERROR_INVALID_VALUE);
+  // None at all, and what is rounded beyond the largest, come out as 0.
+  const Bytes size{(request.size.value + kGranule.value - 1) & ~(kGranule.value - 1)};
+  if (size == Bytes{}) return fail(ErrorCode::invalid_size, CUDA_ERROR_INVALID_VALUE);
   if (!request.alignment.valid()) return fail(ErrorCode::invalid_alignment, CUDA_ERROR_INVALID_VALUE);
   Pool* pool = find_pool(stream, request.tag);
   if (pool == nullptr) [[unlikely]] {
@@ -135,12 +123,12 @@ Result<Address> StreamAllocator::State::allocate(const StreamRequest& request, S
     const SpinGuard guard(pool->lock);
     if (pool->closed || pool->suspended != 0) [[unlikely]]
       return fail(pool->closed ? released() : Error{ErrorCode::wrong_state});
-    const std::optional<Address> parked = take_parked(*pool, request, *size);
-    if (parked) [[likely]]
-      return *parked;
+    const Address parked = pool->take_parked(size, request.alignment, request.size);
+    if (parked != Address{}) [[likely]]
+      return parked;
     ++pool->slow_calls;
   }
-  const Result<Address> address = allocate_slow(*pool, request, *size);
+  const Result<Address> address = allocate_slow(*pool, request, size);
   const SpinGuard guard(pool->lock);
   --pool->slow_calls;
   return address;

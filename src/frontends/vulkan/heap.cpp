@@ -181,6 +181,7 @@ std::size_t take_passed(HeapState& state, std::size_t& from, std::span<Retired> 
 
 // One look at the timelines for all: first the handles go, then the memory that waited for the same points.
 void HeapState::walk_retired() noexcept {
+  if (walking.exchange(true, std::memory_order_acquire)) return;
   timelines.look(calls);
   std::size_t from = 0;
   Retired gone[32];
@@ -190,12 +191,12 @@ void HeapState::walk_retired() noexcept {
       destroy(gone[i]);
   }
   timelines.publish();
+  walking.store(false, std::memory_order_release);
 }
 
-// Another thread's walk does for this one.
 void Heap::collect() noexcept {
   HeapState& state = *state_;
-  if (const std::unique_lock walk(state.walking, std::try_to_lock); walk) state.walk_retired();
+  state.walk_retired();
   state.pools->collect();
   state.memory->collect();
 }

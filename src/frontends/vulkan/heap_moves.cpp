@@ -36,8 +36,8 @@ Result<void> make_destination(const HeapState& state, MovableRecord& record, Res
   return bound;
 }
 
-// A copy of the record of what is to be moved, which is in the move from then on; false: it is memory alone,
-// or has been freed meanwhile.
+// A copy of the record of what is to be moved, which is in the move from then on; false: it is being made, or
+// has been freed, by another thread.
 bool begin_move(HeapState& state, ResourceMove& move, MovableRecord& copy) noexcept {
   const Lock lock(state.mutex);
   move.record = state.records.of(move.move.source);
@@ -66,7 +66,9 @@ Result<std::uint32_t> Heap::plan_moves(const MoveBudget& budget, std::span<Resou
   HeapState& state = *state_;
   HostArray<vaspace::Move> planned(state.config.memory.host);
   if (!planned.resize(out.size())) return fail(ErrorCode::out_of_host_memory);
-  const auto count = state.memory->plan_moves(budget, planned.span());
+  MoveBudget ours = budget;
+  ours.mover = kMover;
+  const auto count = state.memory->plan_moves(ours, planned.span());
   if (!count) return count;
   std::uint32_t made = 0;
   Error refused{};

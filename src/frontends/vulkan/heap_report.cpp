@@ -80,10 +80,7 @@ struct SubBufferWriter {
 
 Bytes Heap::trim(Bytes target) noexcept {
   HeapState& state = *state_;
-  {
-    const Lock walk(state.walking);
-    state.walk_retired();
-  }
+  state.walk_retired();
   state.pools->collect();
   Bytes held = state.memory->trim(target);
   for (std::uint32_t i = 0; i < state.pools->count() && held > target; ++i) {

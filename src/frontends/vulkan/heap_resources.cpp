@@ -28,6 +28,7 @@ HeapRequest heap_request(const HeapState& heap, const Request& request, const Ne
   if (request.exportable && heap.backend.export_needs_dedicated()) wanted.dedicated = DedicatedWish::required;
   wanted.exportable = request.exportable;
   wanted.movable = request.movable;
+  wanted.mover = kMover;
   wanted.aliasable = request.aliasable;
   wanted.budget = request.budget;
   wanted.priority = request.priority;
@@ -61,6 +62,7 @@ tl::unexpected<Error> give_up(HeapState& heap, Handle handle, const Result<HeapA
     return heap.refuse(memory.error(), making.function, driver, making.name);
   }
   heap.memory->free(*memory);
+  heap.memory->give_back_unused();  // R7: the memory too, not in a collect
   return heap.refuse(error_of(bound), making.function, making.bind, making.name);
 }
 
@@ -210,7 +212,8 @@ Retired unmovable(const Image& image) noexcept {
 
 // In a move the core is told at once, and keeps both places until the move's points and these have passed; so
 // it makes no driver call here.
-Result<Retired> HeapState::let_go(std::uint32_t number, std::span<const TimelinePoint> points) noexcept {
+Result<Retired> HeapState::let_go(std::uint32_t number, std::span<const TimelinePoint> points,
+                                  std::optional<Misuse>& misuse) noexcept {
   MovableRecord& record = records[number];
   Retired out;
   if (!record.moving) {
@@ -219,7 +222,7 @@ Result<Retired> HeapState::let_go(std::uint32_t number, std::span<const Timeline
     return out;
   }
   if (points.empty()) {
-    memory->free(record.memory);
+    misuse = memory->free_silently(record.memory);
   } else if (const auto retired_there = memory->retire(record.memory, points); !retired_there) {
     return fail(retired_there.error());
   }
@@ -235,11 +238,13 @@ namespace {
 template <class Resource>
 void release_movable(HeapState& heap, Resource& resource) noexcept {
   Result<Retired> gone;
+  std::optional<Misuse> misuse;
   {
     const Lock lock(heap.mutex);
-    gone = heap.let_go(HeapAccess::record_of(resource), {});
+    gone = heap.let_go(HeapAccess::record_of(resource), {}, misuse);
   }
   HeapAccess::forget(resource);
+  heap.tell(misuse);
   if (gone) heap.destroy(*gone);
 }
 
@@ -294,23 +299,38 @@ HeapAllocation Image::moved_memory() const noexcept {
 
 namespace {
 
+// Under the heap's lock.
+template <class Resource>
+Result<void> park(HeapState& state, Resource& resource, std::span<const TimelinePoint> points,
+                  std::optional<Misuse>& misuse) noexcept {
+  if (!state.retired.reserve_more(1)) return fail(ErrorCode::out_of_host_memory);
+  const std::uint32_t record = HeapAccess::record_of(resource);
+  Result<Retired> gone = unmovable(resource);
+  if (record != MovableRecords::kNone) gone = state.let_go(record, points, misuse);
+  if (!gone) return fail(gone.error());
+  HeapAccess::forget(resource);
+  if (!gone->has_memory) return {};  // it is in a move
+  // Nobody moves what nobody has.
+  if (record != MovableRecords::kNone) (void)state.memory->pin(gone->memory);
+  gone->point_count = static_cast<std::uint32_t>(points.size());
+  std::copy(points.begin(), points.end(), gone->points.begin());
+  state.retired.push_back_reserved(*gone);
+  return {};
+}
+
 template <class Resource>
 Result<void> retire_resource(HeapState& state, Resource& resource,
                              std::span<const TimelinePoint> points) noexcept {
   if (HeapAccess::heap_of(resource) != &state) return fail(ErrorCode::invalid_argument);
   if (const auto good = state.check_points(points); !good) return good;
-  const Lock lock(state.mutex);
-  if (!state.retired.reserve_more(1)) return fail(ErrorCode::out_of_host_memory);
-  const std::uint32_t record = HeapAccess::record_of(resource);
-  Result<Retired> gone = unmovable(resource);
-  if (record != MovableRecords::kNone) gone = state.let_go(record, points);
-  if (!gone) return fail(gone.error());
-  HeapAccess::forget(resource);
-  if (!gone->has_memory) return {};  // it is in a move
-  gone->point_count = static_cast<std::uint32_t>(points.size());
-  std::copy(points.begin(), points.end(), gone->points.begin());
-  state.retired.push_back_reserved(*gone);
-  return {};
+  std::optional<Misuse> misuse;
+  Result<void> parked;
+  {
+    const Lock lock(state.mutex);
+    parked = park(state, resource, points, misuse);
+  }
+  state.tell(misuse);
+  return parked;
 }
 
 }  // namespace

@@ -28,6 +28,9 @@ struct Retired {
   std::array<TimelinePoint, 2 * Heap::kMaxPoints> points{};  // of a retire and of a move
 };
 
+// HeapRequest::mover of what Heap::plan_moves moves: the heap's own of memory alone are not among it.
+inline constexpr std::uint8_t kMover = 255;
+
 struct HeapState {
   HeapState(Backend& on, const HeapConfig& given) noexcept
       : backend(on), config(given), records(given.memory.host), retired(given.memory.host) {
@@ -48,7 +51,7 @@ struct HeapState {
     return key.mapping() != Mapping::none && !key.coherent() && non_coherent;
   }
   void destroy(const Retired& gone) noexcept;
-  // Destroys what has passed. `walking` is held.
+  // Destroys what has passed. Where that is under way, on another thread or this one, it does for this call.
   void walk_retired() noexcept;
   // Errors: invalid_argument (more than kMaxPoints, an unknown timeline).
   [[nodiscard]] Result<void> check_points(std::span<const TimelinePoint> points) noexcept;
@@ -62,8 +65,13 @@ struct HeapState {
   void release(Buffer& buffer) noexcept;
   void release(Image& image) noexcept;
   // The owner lets go of a movable resource: what is to be destroyed once the points have passed, or nothing,
-  // where it is in a move, which then does. Under `mutex`. Errors: out_of_host_memory.
-  [[nodiscard]] Result<Retired> let_go(std::uint32_t record, std::span<const TimelinePoint> points) noexcept;
+  // where it is in a move, which then does. Under `mutex`: a misuse is told by the caller, after it. Errors:
+  // out_of_host_memory.
+  [[nodiscard]] Result<Retired> let_go(std::uint32_t record, std::span<const TimelinePoint> points,
+                                       std::optional<Misuse>& misuse) noexcept;
+  void tell(const std::optional<Misuse>& misuse) const noexcept {
+    if (misuse) memory->config().on_misuse(*misuse);
+  }
 
   Backend& backend;
   HeapConfig config;
@@ -75,8 +83,8 @@ struct HeapState {
   bool non_coherent = false;  // a type that the host sees is not coherent
   ResourceCounts counts;
 
-  std::mutex walking;        // of who destroys what was retired; nobody else takes it
-  mutable std::mutex mutex;  // of what follows
+  std::atomic<bool> walking{false};  // who destroys what was retired; a misuse told meanwhile may collect
+  mutable std::mutex mutex;          // of what follows
   MovableRecords records;
   HostArray<Retired> retired;
 };

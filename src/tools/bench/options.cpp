@@ -11,8 +11,8 @@ namespace vaspace::tools::bench {
 
 namespace {
 
-constexpr std::array<std::string_view, 12> kTables{"W1", "W2", "W3",  "W4",       "W5",           "W6",
-                                                   "W7", "W8", "map", "metadata", "size_classes", "scale"};
+constexpr std::array<std::string_view, 13> kTables{
+    "W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "map", "cuda", "metadata", "size_classes", "scale"};
 
 std::vector<std::string> words_of(const std::string& text, char between) {
   std::vector<std::string> words(1);

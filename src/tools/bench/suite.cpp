@@ -5,6 +5,7 @@
 
 #include "bench/address_map.hpp"
 #include "bench/affinity.hpp"
+#include "bench/cuda_pair.hpp"
 #include "bench/measure.hpp"
 #include "bench/metadata.hpp"
 #include "bench/placement.hpp"
@@ -46,6 +47,10 @@ class Suite {
       if (options_.wants("W8")) pairs();
       if (options_.wants("map")) {
         add_timings(measure_address_map(amount_, ticker("map", address_map_ticks(amount_))));
+      }
+      if (options_.wants("cuda")) {
+        auto rows = measure_cuda_pairs(amount_, ticker("cuda", cuda_pair_ticks(amount_)));
+        if (!rows.empty()) add_timings(std::move(rows));
       }
       if (options_.wants("scale")) scale();
     }
