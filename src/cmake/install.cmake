@@ -15,6 +15,11 @@ install(TARGETS ${layers} EXPORT vaspaceTargets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
         RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 
+# What PyTorch loads; nothing links it.
+if(TARGET vaspace_torch)
+  install(TARGETS vaspace_torch LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
+
 # A header whose target was not built is left out.
 set(absent_headers "")
 foreach(backend cpu vulkan cuda)

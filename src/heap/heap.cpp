@@ -93,11 +93,11 @@ Result<Bytes> BasicHeap<Policy>::trim_heap(std::uint32_t heap, Bytes target) noe
 
 template <class Policy>
 Result<std::byte*> BasicHeap<Policy>::map(const HeapAllocation& allocation) noexcept {
-  return core_->state().map(allocation);
+  return core_->map(allocation);
 }
 template <class Policy>
 Result<void> BasicHeap<Policy>::unmap(const HeapAllocation& allocation) noexcept {
-  return core_->state().unmap(allocation);
+  return core_->unmap(allocation);
 }
 template <class Policy>
 Result<void> BasicHeap<Policy>::flush(const HeapAllocation& allocation, Bytes offset, Bytes size) noexcept {
@@ -181,11 +181,11 @@ Result<PoolReport> BasicHeap<Policy>::report(PoolId pool) const noexcept {
 
 template <class Policy>
 Result<void> BasicHeap<Policy>::pin(const HeapAllocation& allocation) noexcept {
-  return core_->state().pin(allocation, true);
+  return core_->pin(allocation, true);
 }
 template <class Policy>
 Result<void> BasicHeap<Policy>::unpin(const HeapAllocation& allocation) noexcept {
-  return core_->state().pin(allocation, false);
+  return core_->pin(allocation, false);
 }
 template <class Policy>
 Result<std::uint32_t> BasicHeap<Policy>::plan_moves(const MoveBudget& budget, std::span<Move> out) noexcept {

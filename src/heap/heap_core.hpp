@@ -47,6 +47,10 @@ class HeapCore {
     state_.give_back_blocks(Bytes{});
   }
 
+  [[nodiscard]] Result<std::byte*> map(const HeapAllocation& allocation) noexcept;
+  [[nodiscard]] Result<void> unmap(const HeapAllocation& allocation) noexcept;
+  [[nodiscard]] Result<void> pin(const HeapAllocation& allocation, bool on) noexcept;
+
   [[nodiscard]] Result<HeapAllocationInfo> find(const HeapAllocation& allocation) noexcept;
   [[nodiscard]] HeapReport report() noexcept;
   void for_each(void (*visit)(void* user, const HeapAllocationInfo& info) noexcept, void* user) noexcept;
@@ -112,6 +116,9 @@ class HeapCore {
       if (ShelfOf* shelf = place.load(std::memory_order_acquire)) visit(*shelf);
     }
   }
+  // Of what an arena allocator placed, which the state knows by its block only. Errors: unknown_handle,
+  // stale_handle.
+  [[nodiscard]] Result<void> check_live(const HeapAllocation& allocation) noexcept;
   void report_leaks() noexcept;
 
   HeapState state_;

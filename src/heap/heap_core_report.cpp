@@ -43,6 +43,31 @@ Result<HeapAllocationInfo> HeapCore<Policy>::find(const HeapAllocation& allocati
 }
 
 template <class Policy>
+Result<void> HeapCore<Policy>::check_live(const HeapAllocation& allocation) noexcept {
+  if (allocation.shelf == 0) return {};
+  if (const Result<HeapAllocationInfo> found = find(allocation); !found) return fail(found.error());
+  return {};
+}
+
+template <class Policy>
+Result<std::byte*> HeapCore<Policy>::map(const HeapAllocation& allocation) noexcept {
+  if (const Result<void> live = check_live(allocation); !live) return fail(live.error());
+  return state_.map(allocation);
+}
+
+template <class Policy>
+Result<void> HeapCore<Policy>::unmap(const HeapAllocation& allocation) noexcept {
+  if (const Result<void> live = check_live(allocation); !live) return live;
+  return state_.unmap(allocation);
+}
+
+template <class Policy>
+Result<void> HeapCore<Policy>::pin(const HeapAllocation& allocation, bool on) noexcept {
+  if (const Result<void> live = check_live(allocation); !live) return live;
+  return state_.pin(allocation, on);
+}
+
+template <class Policy>
 void HeapCore<Policy>::for_each(Visit visit, void* user) noexcept {
   struct Context {
     const HeapCore* core;

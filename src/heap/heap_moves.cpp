@@ -34,7 +34,7 @@ struct HeapState::MoveQuota {
 };
 
 Result<void> HeapState::pin(const HeapAllocation& allocation, bool on) noexcept {
-  if (allocation.shelf != 0) return {};  // what an arena allocator placed is never moved
+  if (allocation.shelf != 0) return {};  // it lives, and what an arena allocator placed is never moved
   const Lock lock(mutex_);
   const Result<std::uint32_t> index = find_record(allocation);
   if (!index) return fail(index.error());

@@ -40,10 +40,7 @@ Result<HeapAllocation> HeapState::place(const HeapRequest& request, std::uint32_
   Result<void> settled = settle(record, request, policy);
   if (settled) {
     settled = make_visible(record, request);
-    if (!settled) {
-      unsettle({record.space, record.cut, record.pool, record.size});
-      gate_.release_leaving();  // a memory object of its own (R7)
-    }
+    if (!settled) unsettle({record.space, record.cut, record.pool, record.size});
   }
   if (!settled) {
     const Lock lock(mutex_);
@@ -282,7 +279,8 @@ void HeapState::free_retired(const Retiree& retiree) noexcept {
 namespace {
 
 // What is dedicated to a resource is nobody else's (V8).
-[[nodiscard]] Error why_not(const Record& memory, const HeapRequest* wanted) noexcept {
+[[nodiscard]] Error why_not(const Record& memory, const MemoryType& type,
+                            const HeapRequest* wanted) noexcept {
   const MemoryTraits& traits = memory.cut.block->traits;
   if (!memory.aliasable || traits.dedicated != MemoryTraits::Dedicated::none)
     return {ErrorCode::not_supported};
@@ -293,7 +291,7 @@ namespace {
                     (needs.memory_type_bits >> memory.memory_type & 1U) != 0;
   if (!fits) return {ErrorCode::invalid_argument};
   const bool able = (!wanted->device_address || traits.device_address) &&
-                    (!wanted->exportable || traits.exportable) &&
+                    (!wanted->exportable || traits.exportable) && (!wanted->coherent || type.host_coherent) &&
                     wanted->dedicated != DedicatedWish::required && !wanted->movable;
   return able ? Error{} : Error{ErrorCode::not_supported};
 }
@@ -311,7 +309,9 @@ Result<HeapAllocation> HeapState::alias(const HeapAllocation& allocation,
   {
     const Lock lock(mutex_);
     const Result<std::uint32_t> found = find_record(allocation);
-    const Error refused = found ? why_not(records_[*found], wanted) : found.error();
+    const auto type_of = [&](const Record& of) { return gate_.profile().memory_types[of.memory_type]; };
+    const Error refused =
+        found ? why_not(records_[*found], type_of(records_[*found]), wanted) : found.error();
     if (refused != Error{}) {
       records_.give_up(*index);
       return fail(refused);
@@ -328,6 +328,18 @@ Result<HeapAllocation> HeapState::alias(const HeapAllocation& allocation,
               .alignment = original.alignment,
               .owner = owner};
     ++records_[owner].shares;
+  }
+  // Under no lock: the share holds the memory.
+  if (wanted == nullptr) return begin_record(*index, record, std::move(note));
+  if (const Result<void> seen = make_visible(record, *wanted); !seen) {
+    Leaving leaving;
+    {
+      const Lock lock(mutex_);
+      records_.give_up(*index);
+      leaving = drop_share(record.owner);
+    }
+    unsettle(leaving);
+    return fail(seen.error());
   }
   return begin_record(*index, record, std::move(note));
 }

@@ -101,13 +101,13 @@ Result<PoolId> HeapState::create_pool(const PoolConfig& config) noexcept {
 }
 
 void HeapState::collect_blocks() noexcept {
-  for_each_space([](BlockSpace& space) { space.collect(); });
+  visit_spaces([](BlockSpace& space) { space.collect(); });
   gate_.release_leaving();
 }
 
 void HeapState::give_back_blocks(Bytes target) noexcept {
   gate_.release_leaving();
-  for_each_space([&](BlockSpace& space) {
+  visit_spaces([&](BlockSpace& space) {
     const Bytes held = gate_.committed();
     if (held > target) (void)space.give_back(held - target);
   });
@@ -115,7 +115,7 @@ void HeapState::give_back_blocks(Bytes target) noexcept {
 
 void HeapState::give_back_blocks(std::uint32_t heap, Bytes target) noexcept {
   gate_.release_leaving();
-  for_each_space([&](BlockSpace& space) {
+  visit_spaces([&](BlockSpace& space) {
     const Bytes held = gate_.committed(heap);
     const bool here = gate_.profile().memory_types[space.config().memory_type].heap == heap;
     if (here && held > target) (void)space.give_back(held - target);

@@ -107,10 +107,17 @@ class HeapState {
   void add_to(HeapReport& report) const noexcept;
   void for_each(void (*visit)(void* user, const HeapAllocationInfo& info) noexcept,
                 void* user) const noexcept;
+  // Only looks.
   template <class Visit>
   void for_each_space(Visit&& visit) const noexcept {
     spaces_.for_each(visit);
     pools_.for_each(visit);
+  }
+  // Under no lock: it may call the driver.
+  template <class Visit>
+  void visit_spaces(Visit&& visit) noexcept {
+    spaces_.for_each(visit);
+    pools_.visit_each(visit);
   }
   [[nodiscard]] Result<HeapAllocationInfo> check_corruption() noexcept;
   [[nodiscard]] const char* validate() const noexcept;

@@ -99,17 +99,37 @@ Result<std::uint32_t> PoolTable::find(PoolId id) const noexcept {
 Result<void> PoolTable::destroy(PoolId id) noexcept {
   BlockSpace* gone = nullptr;
   {
-    const std::lock_guard lock(mutex_);
-    const Result<std::uint32_t> index = find(id);
-    if (!index) return fail(index.error());
-    Pool& pool = pools_[*index];
-    if (pool.allocations != 0) return fail(ErrorCode::wrong_state);
-    gone = std::exchange(pool.space, nullptr);
-    ++pool.generation;
-    names_.remove(*index);
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      const Result<std::uint32_t> index = find(id);
+      if (!index) return fail(index.error());
+      Pool& pool = pools_[*index];
+      if (pool.allocations != 0) return fail(ErrorCode::wrong_state);
+      if (pool.visitors == 0) {
+        gone = std::exchange(pool.space, nullptr);
+        ++pool.generation;
+        names_.remove(*index);
+        break;
+      }
+      unvisited_.wait(lock);
+    }
   }
   HostDelete<BlockSpace>{config_.host}(gone);
   return {};
+}
+
+BlockSpace* PoolTable::begin_visit(std::uint32_t& index) noexcept {
+  const std::lock_guard lock(mutex_);
+  while (index < pools_.size() && pools_[index].space == nullptr)
+    ++index;
+  if (index >= pools_.size()) return nullptr;
+  ++pools_[index].visitors;
+  return pools_[index].space;
+}
+
+void PoolTable::end_visit(std::uint32_t index) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (--pools_[index].visitors == 0) unvisited_.notify_all();
 }
 
 Result<Pool> PoolTable::enter(const HeapRequest& request) noexcept {

@@ -1,8 +1,11 @@
 // The pools of a heap.
 //
 // Always true: a pool's count of allocations is raised before its space is asked and lowered after it got the
-// memory back, so that a pool that is used is never destroyed. Thread-safe.
+// memory back, so that a pool that is used is never destroyed; one that is visited is destroyed afterwards.
+// No driver is called under the table's lock (T2). Thread-safe.
 #pragma once
+
+#include <condition_variable>
 
 #include "arena/notes.hpp"
 #include "heap/space_table.hpp"
@@ -22,6 +25,7 @@ struct Pool {
   BudgetPolicy budget{};
   std::uint64_t allocations = 0;
   Bytes live{};
+  std::uint32_t visitors = 0;  // who are in its space under no lock
 };
 
 class PoolTable {
@@ -34,6 +38,7 @@ class PoolTable {
 
   // `memory_type` has been chosen. Errors: invalid_configuration, not_supported, as BlockSpace::take.
   [[nodiscard]] Result<PoolId> create(const PoolConfig& config, std::uint32_t memory_type) noexcept;
+  // Waits for who visits it.
   [[nodiscard]] Result<void> destroy(PoolId id) noexcept;
 
   // The pool, with one allocation more counted in it. Errors: unknown_handle, stale_handle, invalid_argument
@@ -42,12 +47,21 @@ class PoolTable {
   void leave(std::uint32_t index, Bytes size) noexcept;
 
   [[nodiscard]] Result<PoolReport> report(PoolId id) const noexcept;
-  // Calls visit(BlockSpace&) for each, under the table's lock.
+  // Calls visit(const BlockSpace&) for each, under the table's lock.
   template <class Visit>
   void for_each(Visit&& visit) const {
     const std::lock_guard lock(mutex_);
     for (const Pool& pool : pools_) {
-      if (pool.space != nullptr) visit(*pool.space);
+      if (pool.space != nullptr) visit(std::as_const(*pool.space));
+    }
+  }
+  // Calls visit(BlockSpace&) for each, under no lock.
+  template <class Visit>
+  void visit_each(Visit&& visit) {
+    std::uint32_t index = 0;
+    while (BlockSpace* space = begin_visit(index)) {
+      visit(*space);
+      end_visit(index++);
     }
   }
   [[nodiscard]] std::uint32_t size() const noexcept {
@@ -63,13 +77,17 @@ class PoolTable {
   [[nodiscard]] Result<std::uint32_t> find(PoolId id) const noexcept;
   [[nodiscard]] Result<PoolId> enter_table(const PoolConfig& config, std::uint32_t memory_type,
                                            HostObject<BlockSpace> space) noexcept;
+  // Of the first pool from `index` on, which becomes its index; null: there is none.
+  [[nodiscard]] BlockSpace* begin_visit(std::uint32_t& index) noexcept;
+  void end_visit(std::uint32_t index) noexcept;
 
   DeviceGate& gate_;
   const SpaceTable& spaces_;
   const HeapConfig& config_;
   mutable std::mutex mutex_;  // of what follows
   HostArray<Pool> pools_;
-  NoteTable names_;  // by index
+  NoteTable names_;                    // by index
+  std::condition_variable unvisited_;  // a pool has no visitors
 };
 
 }  // namespace vaspace

@@ -72,6 +72,12 @@ Result<AddressRange> AddressRanges::find(Address address) const noexcept {
   return AddressRange{Address{found->begin}, Bytes{found->end - found->begin}};
 }
 
+std::optional<AddressRange> AddressRanges::first_in(AddressRange range) const noexcept {
+  const auto found = taken_.lower_bound(range.address.value);
+  if (found == taken_.end() || (*found).begin >= range.end().value) return std::nullopt;
+  return AddressRange{Address{(*found).begin}, Bytes{(*found).end - (*found).begin}};
+}
+
 const char* AddressRanges::validate() const noexcept {
   if (const char* wrong = taken_.validate()) return wrong;
   if (!holes_.validate()) return "address ranges: the holes are out of order";

@@ -142,11 +142,12 @@ bool PagedSpace::demote_page(std::uint32_t page, StepReport& report) noexcept {
     const Lock lock(mutex_);
     const std::uint32_t frame = books_.page(page).frame;
     if (frame == kNone || !books_.frame(frame).large) return true;
-    if (!may_move(page)) {
+    live = books_.page(page).live != 0;
+    // What an acquire wants may move, but not go.
+    if (!may_move(page) || (!live && books_.page(page).claims != 0)) {
       ++report.postponed;
       return false;
     }
-    live = books_.page(page).live != 0;
     if (live && !take_in_hand(page, step_lane_)) {
       ++report.refused;
       return false;

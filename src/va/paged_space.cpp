@@ -22,8 +22,8 @@ Result<PageSizes> page_sizes(const DeviceProfile& profile, const PagedSpaceConfi
     sizes.large = std::max(sizes.small, profile.page_sizes[profile.page_size_count - 1]);
   const bool offered = profile.offers_page(sizes.small) && profile.offers_page(sizes.large);
   const Alignment cell{config.cell};
-  const bool cells = cell.valid() && config.cell * kCellsPerWord <= sizes.small;
-  if (!offered || sizes.large < sizes.small || !cells || config.memory_type >= profile.memory_type_count)
+  const bool cells = cell.valid() && config.cell <= Bytes{sizes.small.value / kCellsPerWord};
+  if (!offered || sizes.large < sizes.small || !cells || !profile.pages_of(config.memory_type))
     return fail(ErrorCode::invalid_configuration);
   return sizes;
 }
@@ -196,6 +196,10 @@ void PagedSpace::set_free(std::uint32_t page) noexcept {
 
 Bytes PagedSpace::held() const noexcept {
   return small_ * small_pool_.held() + large_ * large_pool_.held();
+}
+
+Bytes PagedSpace::pooled() const noexcept {
+  return small_ * small_pool_.pooled() + large_ * large_pool_.pooled();
 }
 
 std::uint64_t PagedSpace::measure() const noexcept {

@@ -51,12 +51,12 @@ Result<void> PagedSpace::take(bool large, Address near, std::span<PhysicalId> ou
     if (room) break;
     pool(large).give(out.first(pooled), kUnlimited);
     if (again || !config_.trim_under_pressure) return fail(ErrorCode::out_of_device_memory);
-    (void)give_back(Bytes{});
+    (void)make_room(size * out.size(), overdraw);
   }
   const std::span<PhysicalId> fresh = out.subspan(pooled);
   Result<void> taken = pool(large).create(near + size * pooled, fresh);
   const bool full = !taken && taken.error().code == ErrorCode::out_of_device_memory;
-  if (full && config_.trim_under_pressure && give_back(Bytes{}).value != 0)
+  if (full && config_.trim_under_pressure && make_room(size * fresh.size(), overdraw).value != 0)
     taken = pool(large).create(near + size * pooled, fresh);
   {
     const Lock lock(mutex_);
@@ -67,13 +67,26 @@ Result<void> PagedSpace::take(bool large, Address near, std::span<PhysicalId> ou
   return taken;
 }
 
+// All that is empty goes; for a step of compaction no more than it lacks, so that the step stays short.
+Bytes PagedSpace::make_room(Bytes lacks, bool for_step) noexcept {
+  Bytes retain{};
+  if (for_step) {
+    const Lock lock(mutex_);
+    const Bytes spare = empty_bytes_ + pooled();
+    retain = spare > lacks ? spare - lacks : Bytes{};
+  }
+  return give_back(retain);
+}
+
 void PagedSpace::give(bool large, std::span<const PhysicalId> pages) noexcept {
+  const Bytes size = large ? large_ : small_;
   Bytes keep{};
   {
     const Lock lock(mutex_);
-    keep = retain_ > empty_bytes_ ? retain_ - empty_bytes_ : Bytes{};
+    const Bytes most = may_retain(budget_, size * pages.size());
+    keep = most > empty_bytes_ ? most - empty_bytes_ : Bytes{};
   }
-  pool(large).give(pages, keep / (large ? large_ : small_));
+  pool(large).give(pages, keep / size);
 }
 
 // Whether the page shares its frame with one that has a live cell where the span would have one here, or that
@@ -97,7 +110,10 @@ bool PagedSpace::shares_cells(std::uint32_t index, const Span& span) const noexc
 }
 
 // Every page of the span is bound and holds nobody else's cells there, in one hold of the lock at the end.
+// First all that is missing comes, which is taken back where it is refused; then shared pages are taken
+// apart, which stay so.
 Result<void> PagedSpace::make_ready(const Span& span, Lock& lock) noexcept {
+  bool all_bound = false;
   for (std::uint32_t from = span.first_page;;) {
     bool waited = false;
     bool missing = false;
@@ -109,10 +125,11 @@ Result<void> PagedSpace::make_ready(const Span& span, Lock& lock) noexcept {
       missing = page.frame == kNone;
       guarded = page.guarded;
       if (waited || missing || guarded) break;
-      if (shares_cells(at, span)) break;
+      if (all_bound && shares_cells(at, span)) break;
     }
     if (at > span.last_page) {
-      if (from == span.first_page) return {};
+      if (all_bound && from == span.first_page) return {};
+      all_bound = true;
       from = span.first_page;  // what was ready may be so no longer
       continue;
     }

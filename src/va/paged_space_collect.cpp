@@ -11,11 +11,25 @@ void PagedSpace::set_budget(Bytes budget) noexcept {
   budget_ = budget;
 }
 
+// What may be kept of empty pages below `limit`. `unused`: pages that are neither behind addresses nor
+// pooled.
+Bytes PagedSpace::may_retain(Bytes limit, Bytes unused) const noexcept {
+  const Bytes spare = empty_bytes_ + pooled() + unused;
+  const Bytes all = held();
+  const Bytes in_use = all > spare ? all - spare : Bytes{};
+  return std::min(retain_, limit > in_use ? limit - in_use : Bytes{});
+}
+
 Bytes PagedSpace::collect() noexcept {
+  const Result<Budget> device = backend_.budget(backend_.profile().memory_types[config_.memory_type].heap);
+  const bool above = device && device->usage > device->budget;
+  const Bytes surplus = above ? device->usage - device->budget : Bytes{};
   Bytes retain{};
   {
     const Lock lock(mutex_);
-    retain = retain_;
+    const Bytes all = held();
+    const Bytes device_limit = above ? all - std::min(all, surplus) : kMaxBytes;
+    retain = may_retain(std::min(budget_, device_limit), Bytes{});
   }
   return give_back(retain);
 }
@@ -25,7 +39,7 @@ Bytes PagedSpace::trim(Bytes retain) noexcept {
     const Lock lock(mutex_);
     retain_ = retain;
   }
-  return give_back(retain);
+  return collect();
 }
 
 // What was queued when it began, at most: what the driver refuses is queued again.
@@ -52,6 +66,7 @@ Bytes PagedSpace::give_back(Bytes retain) noexcept {
     keep = retain > empty_bytes_ ? retain - empty_bytes_ : Bytes{};
   }
   small_pool_.trim(keep / small_);
+  keep -= std::min(keep, small_ * small_pool_.pooled());
   large_pool_.trim(keep / large_);
   const Bytes after = held();
   return before > after ? before - after : Bytes{};

@@ -88,31 +88,42 @@ void PagedSpace::forget_guard(std::uint32_t page) noexcept {
   --guarded_;
 }
 
+// The next page that is guarded still, and now in hand; a block at a time, counted in `looked`. kNone: none
+// there.
+std::uint32_t PagedSpace::next_guarded(std::uint32_t& looked) noexcept {
+  const Lock lock(mutex_);
+  if (guarded_ == 0) looked = books_.pages();
+  if (looked >= books_.pages()) return kNone;
+  if (guard_cursor_ >= books_.pages()) guard_cursor_ = 0;
+  const std::uint32_t per_block = books_.pages_per_block();
+  const std::uint32_t end = guard_cursor_ - guard_cursor_ % per_block + per_block;
+  for (const bool touched = books_.touched(guard_cursor_); touched && guard_cursor_ < end;) {
+    ++looked;
+    PageBooks::Page& page = books_.page(guard_cursor_++);
+    if (!page.guarded || page.busy || page.frame == kNone) continue;
+    page.busy = true;
+    return guard_cursor_ - 1;
+  }
+  looked += end - guard_cursor_;
+  guard_cursor_ = end;
+  return kNone;
+}
+
 // Each page that is guarded still is tried, out of the step's budget; but not in the step after one of which
 // that took all, so that what the driver refuses for good keeps nothing else from moving.
 void PagedSpace::unguard_some(const StepMeter& meter, StepReport& report) noexcept {
   if (std::exchange(guards_took_all_, false)) return;
-  for (std::uint32_t page = 0; page < books_.pages(); ++page) {
-    {
-      const Lock lock(mutex_);
-      if (guarded_ == 0) break;
-      const bool mine = books_.touched(page) && books_.page(page).guarded && !books_.page(page).busy;
-      if (!mine || books_.page(page).frame == kNone) continue;
-    }
-    if (!meter.open(report.spent())) break;
-    {
-      const Lock lock(mutex_);
-      PageBooks::Page& mine = books_.page(page);
-      if (!mine.guarded || mine.busy || mine.frame == kNone) continue;
-      mine.busy = true;
-    }
+  std::uint32_t looked = 0;
+  while (looked < books_.pages() && meter.open(report.spent())) {
+    const std::uint32_t page = next_guarded(looked);
+    if (page == kNone) continue;
     unguard(page);
     const Lock lock(mutex_);
     ++(books_.page(page).guarded ? report.refused : report.unguarded);
     set_free(page);
     changed_.notify_all();
   }
-  guards_took_all_ = report.spent() != 0 && !meter.open(report.spent());
+  guards_took_all_ = looked != 0 && !meter.open(report.spent());
 }
 
 // Memory at the lane's staging addresses, whatever was left there before.

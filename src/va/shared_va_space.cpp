@@ -14,8 +14,9 @@ void SharedVaSpace::reset() noexcept {
 }
 
 SharedVaSpace::Slot* SharedVaSpace::make_slot() noexcept {
+  if (slots_ == kMostCommits) return nullptr;
   HostObject<Slot> slot = make_host_object<Slot>(host_, host_);
-  if (slot == nullptr || !slot->commit.keep(pages_)) return nullptr;
+  if (slot == nullptr || !slot->commit.keep(pages_, kMostCommits)) return nullptr;
   ++slots_;
   return slot.release();
 }
@@ -74,7 +75,7 @@ bool SharedVaSpace::keep_for_undo(std::size_t undos, std::size_t pages) noexcept
   const Lock lock(mutex_);
   if (pages > pages_) {
     for (Slot* slot = free_; slot != nullptr; slot = slot->next)
-      if (!slot->commit.keep(pages)) return false;
+      if (!slot->commit.keep(pages, kMostCommits)) return false;
     pages_ = pages;
   }
   if (slots_ == 0) {
@@ -82,7 +83,7 @@ bool SharedVaSpace::keep_for_undo(std::size_t undos, std::size_t pages) noexcept
     if (first == nullptr) return false;
     give_slot(first);
   }
-  return space_->keep_for_undo(undos, 1);
+  return space_->keep_for_undo(undos, 1, kMostCommits);
 }
 
 }  // namespace vaspace

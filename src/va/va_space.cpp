@@ -84,22 +84,26 @@ VaSpace::~VaSpace() {
 }
 
 Result<AddressRange> VaSpace::allocate(const AddressRequest& request) noexcept {
-  return ranges_.take(request, [this](Address at, Bytes size) { return behind_mapped(at, size); });
+  return ranges_.take(request, [this](Address at, Bytes size) { return behind_used(at, size); });
 }
 
-// What is mapped first in the range ends there.
-std::optional<Address> VaSpace::behind_mapped(Address address, Bytes size) const noexcept {
+// The first that has some of the range.
+std::optional<MappedRange> VaSpace::mapped_in(Address address, Bytes size) const noexcept {
   const std::optional<MappedRange> found = next(address);
-  if (!found || found->address >= address + size) return std::nullopt;
-  return found->end();
+  return found && found->address < address + size ? found : std::nullopt;
+}
+
+// Where something ends that is mapped in the range, or about to be.
+std::optional<Address> VaSpace::behind_used(Address address, Bytes size) const noexcept {
+  if (const std::optional<MappedRange> found = mapped_in(address, size)) return found->end();
+  return in_flight_in(address.value, (address + size).value);
 }
 
 Result<void> VaSpace::free(Address address) noexcept {
   const Result<AddressRange> range = ranges_.find(address);
   if (!range) return fail(range.error());
   if (range->address != address) return fail(ErrorCode::interior_address);
-  const std::optional<MappedRange> mapped = next(address);
-  if (mapped && mapped->address < range->end()) return fail(ErrorCode::wrong_state);
+  if (behind_used(range->address, range->size)) return fail(ErrorCode::wrong_state);
   (void)ranges_.give(address);
   return {};
 }

@@ -99,8 +99,10 @@ Result<TimelinePoint> VaSpace::unmap(Address address, Bytes size,
   return finish(begin_unmap(address, size, scratch_, waits), scratch_);
 }
 
-bool VaSpace::keep_for_undo(std::size_t undos, std::size_t pages) noexcept {
-  if (!scratch_.keep(pages)) return false;
+// Points that nothing waited for yet are of commits that were under way together: no more than those are.
+bool VaSpace::keep_for_undo(std::size_t undos, std::size_t pages, std::size_t commits) noexcept {
+  if (!scratch_.keep(pages, commits) || !in_flight_.reserve(commits) || !heads_.reserve(2 * commits))
+    return false;
   const bool more = undos > kept_;
   if (more && !map_.prepare(undos + changes_in_flight_)) return false;
   kept_ = std::max(kept_, undos);

@@ -6,7 +6,7 @@ namespace vaspace {
 Result<bool> VaSpace::would_give(const AddressRequest& request, bool mapped_counts) noexcept {
   const Result<AddressRange> given =
       ranges_.take(request, [&](Address at, Bytes size) -> std::optional<Address> {
-        return mapped_counts ? behind_mapped(at, size) : std::nullopt;
+        return mapped_counts ? behind_used(at, size) : std::nullopt;
       });
   if (given) {
     (void)ranges_.give(given->address);
@@ -51,10 +51,9 @@ Result<AddressShortfall> VaSpace::explain(const AddressRequest& request) noexcep
   shortfall.elsewhere_helps = request.at && would_give(other, true).value_or(false);
   shortfall.unmapping_helps = would_give(request, false).value_or(false);
   if (!request.at) return shortfall;
-  for (Address at = *request.at; at < *request.at + request.size && !shortfall.in_the_way; at = at + page) {
-    const Result<AddressRange> taken = ranges_.find(at);
-    if (taken) shortfall.in_the_way = *taken;
-  }
+  const Bytes size = align_up(request.size, Alignment{page});
+  shortfall.in_the_way = ranges_.first_in({*request.at, size});
+  shortfall.mapped_in_the_way = mapped_in(*request.at, size);
   return shortfall;
 }
 

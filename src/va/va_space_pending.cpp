@@ -18,7 +18,7 @@ void BindPlan::start_over(Address address, Bytes size) noexcept {
   rebinds_rests_ = in_two_calls_ = committed_ = false;
 }
 
-bool PendingCommit::keep(std::size_t pages) noexcept {
+bool PendingCommit::keep(std::size_t pages, std::size_t commits) noexcept {
   own_.unbinds_.clear();
   own_.binds_.clear();
   own_.restores_.clear();
@@ -28,7 +28,7 @@ bool PendingCommit::keep(std::size_t pages) noexcept {
   waits_.clear();
   return own_.unbinds_.reserve_more(pages) && own_.binds_.reserve_more(pages) &&
          own_.restores_.reserve_more(pages) && own_.pages_.reserve_more(pages) &&
-         together_.reserve_more(2 * pages) && waits_.reserve_more(1);
+         together_.reserve_more(2 * pages) && waits_.reserve_more(std::max<std::size_t>(commits, 1));
 }
 
 // ---- under the owner's lock
@@ -58,11 +58,19 @@ bool VaSpace::set_together(PendingCommit& commit) noexcept {
   return true;
 }
 
-// Whether another commit is about some of the same addresses, those of rests that are bound anew included.
+// Whether another commit is about some of the same addresses.
 bool VaSpace::is_in_flight(const PendingCommit& commit) const noexcept {
-  return std::any_of(in_flight_.begin(), in_flight_.end(), [&](const PendingCommit* other) {
-    return other->begin_ < commit.end_ && commit.begin_ < other->end_;
+  return in_flight_in(commit.begin_, commit.end_).has_value();
+}
+
+// Behind a commit that has not ended and is about some of these addresses; rests that are bound anew
+// included.
+std::optional<Address> VaSpace::in_flight_in(std::uint64_t begin, std::uint64_t end) const noexcept {
+  const auto found = std::find_if(in_flight_.begin(), in_flight_.end(), [&](const PendingCommit* other) {
+    return other->begin_ < end && begin < other->end_;
   });
+  if (found == in_flight_.end()) return std::nullopt;
+  return Address{(*found)->end_};
 }
 
 // `kept`: changes of the map that there must be room for afterwards. Who takes whole mappings away needs

@@ -18,7 +18,10 @@ enum class Left : std::uint8_t { exact, less };
 class CudaFailures : public StreamTest {
  protected:
   // Runs setup() afresh and then, with the n-th driver call refused, attempt(); for every n that there is.
-  void at_every_call(const std::function<Attempt()>& setup, Left left = Left::exact) {
+  // `times`: so many calls in a row are.
+  void at_every_call(const std::function<Attempt()>& setup, Left left = Left::exact,
+                     CUresult result = CUDA_ERROR_UNKNOWN, std::uint64_t times = 1) {
+    SCOPED_TRACE(testing::Message() << "CUresult " << result << ", times " << times);
     int refusals = 0;
     std::size_t files = 0;  // once the driver is loaded
     for (std::uint64_t nth = 1;; ++nth) {
@@ -28,7 +31,7 @@ class CudaFailures : public StreamTest {
       const CudaHeld before;
       const cuda::StreamReport report = streams_ ? streams_->report() : cuda::StreamReport{};
       const std::uint64_t calls = cuda_calls();
-      ASSERT_EQ(DRIVER(vasim_cuda_fail)("*", nth, 1, CUDA_ERROR_UNKNOWN), 0);
+      ASSERT_EQ(DRIVER(vasim_cuda_fail)("*", nth, times, result), 0);
       const bool done = attempt();
       const bool struck = cuda_calls() - calls >= nth;
       DRIVER(vasim_cuda_clear_failures)();

@@ -200,6 +200,45 @@ TEST_F(CudaFailures, C16_OfAShrinkingBuffer) {
       Left::less);
 }
 
+// A device that cannot say that it is idle may be using the memory: nothing is taken from under its work.
+TEST_F(CudaFailures, C13_OfWaitingAtTheEndLeavesTheMappings) {
+  for (const cuda::MemoryKind kind : {cuda::MemoryKind::device, cuda::MemoryKind::pinned}) {
+    cuda::StreamConfig config;
+    config.kind = kind;
+    start_streams("small_memory", config);
+    const Address block = allocate(6_MiB, a_);
+    DRIVER(vasim_cuda_hold_streams)(1);
+    if (kind == cuda::MemoryKind::device) work_on(block, 1_KiB, a_);
+    const CudaHeld before;
+    ASSERT_EQ(DRIVER(vasim_cuda_fail)("cuCtxSynchronize", 1, 100, CUDA_ERROR_UNKNOWN), 0);
+    streams_.reset();
+    EXPECT_EQ(CudaHeld{}, before);
+    DRIVER(vasim_cuda_clear_failures)();
+    DRIVER(vasim_cuda_hold_streams)(0);
+    tear_down();  // pinned memory goes with the context
+  }
+}
+
+// A peer that gets access to the first of two mappings and not to the second has none in the end.
+TEST_F(CudaFailures, C16_OfTakingAPeerBack) {
+  const auto reaches = [](Address at) {
+    unsigned long long flags = 0;
+    const CUmemLocation peer{CU_MEM_LOCATION_TYPE_DEVICE, 1};
+    EXPECT_OK(DRIVER(cuMemGetAccess)(&flags, &peer, at.value));
+    return flags != CU_MEM_ACCESS_FLAGS_PROT_NONE;
+  };
+  for (const std::uint64_t times : {2U, 20U}) {
+    start("two_devices");
+    const Reservation range = reserve(4);
+    ASSERT_TRUE(bind(range.address, create()) && bind(range.address + page_ * 2, create()));
+    ASSERT_EQ(DRIVER(vasim_cuda_fail)("cuMemSetAccess", 2, times, CUDA_ERROR_UNKNOWN), 0);
+    EXPECT_EQ(code_of(backend_->add_peer(1)), times == 2 ? "driver_error" : "device_lost");
+    DRIVER(vasim_cuda_clear_failures)();
+    EXPECT_EQ(reaches(range.address), times != 2);
+    EXPECT_EQ(code_of(backend_->reserve({page_, {}, {}, 0})), times == 2 ? "ok" : "device_lost");
+  }
+}
+
 // The end of a backend with everything in it, and of what lives on it.
 TEST_F(CudaFailures, C16_OfTheEnd) {
   int struck = 0;

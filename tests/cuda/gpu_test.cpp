@@ -89,6 +89,40 @@ TEST_P(Gpu, MemoryMovesBetweenStreamsAndKeepsItsBytes) {
   EXPECT_EQ(streams_->validate(), nullptr);
 }
 
+// Freed while the stream still writes it: the same stream has it again at once, behind what it does; another
+// stream has other memory. Sizes grow from round to round, so that pages are needed at other addresses.
+TEST_P(Gpu, C13_WhatIsFreedWhileItsStreamRunsIsReusedInOrder) {
+  const auto canary = streams_->allocate(16_MiB, stream_[1]);
+  ASSERT_TRUE(canary && backend_->fill(*canary, std::byte{77}, 16_MiB, stream_[1]));
+  for (std::uint64_t round = 1; round <= 12; ++round) {
+    const Bytes size = 64_MiB + 6_MiB * round;
+    const auto first = streams_->allocate(size, stream_[0]);
+    const auto wall = streams_->allocate(2_MiB, stream_[0]);
+    ASSERT_TRUE(first && wall);
+    for (int again = 0; again < 20; ++again)
+      ASSERT_TRUE(backend_->fill(*first, std::byte{1}, size, stream_[0]));
+    ASSERT_TRUE(backend_->fill(*wall, static_cast<std::byte>(100 + round), 2_MiB, stream_[0]));
+    ASSERT_TRUE(streams_->free(*first, stream_[0]));
+    const auto second = streams_->allocate(size, stream_[0]);
+    const auto other = streams_->allocate(size, stream_[1]);
+    ASSERT_TRUE(second && other);
+    ASSERT_TRUE(backend_->fill(*other, static_cast<std::byte>(50 + round), size, stream_[1]));
+    ASSERT_TRUE(backend_->fill(*second, static_cast<std::byte>(round), size, stream_[0]));
+    ASSERT_TRUE(backend_->wait_idle());
+    const auto last_of = [&](Address at, Bytes length) {
+      std::byte byte{};
+      EXPECT_TRUE(backend_->copy_to_host(&byte, at + length - Bytes{1}, Bytes{1}));
+      return std::to_integer<std::uint64_t>(byte);
+    };
+    EXPECT_EQ(last_of(*second, size), round) << "the first one's work is in front";
+    EXPECT_EQ(last_of(*other, size), 50 + round);
+    EXPECT_EQ(last_of(*wall, 2_MiB), 100 + round);
+    EXPECT_EQ(last_of(*canary, 16_MiB), 77U);
+    EXPECT_TRUE(streams_->free(*second, stream_[0]) && streams_->free(*other, stream_[1]));
+  }
+  EXPECT_EQ(streams_->validate(), nullptr);
+}
+
 TEST_P(Gpu, SuspendedMemoryComesBackAsItWas) {
   const auto block = streams_->allocate(40_MiB, stream_[0]);
   ASSERT_TRUE(block && backend_->fill(*block, std::byte{9}, 40_MiB, stream_[0]));
@@ -102,7 +136,7 @@ TEST_P(Gpu, SuspendedMemoryComesBackAsItWas) {
 }
 
 #ifdef VASPACE_CUDA_KERNELS
-// A kernel on one stream writes what is freed there and reused at once: the second kernel's values stand.
+// What a kernel of the program's own writes is what the host reads, round after round in memory used before.
 TEST_P(Gpu, AKernelUsesWhatItsStreamFreedBefore) {
   void* const driver = dlopen("libcuda.so.1", RTLD_NOW);
   const auto function = [&](const char* name) { return dlsym(driver, name); };

@@ -48,6 +48,23 @@ TEST_F(CudaSuspend, TheSameAddressesHoldTheSameBytes) {
   EXPECT_EQ(streams_->validate(), nullptr);
 }
 
+TEST_F(CudaSuspend, WhatNobodyHasIsNotCopiedAndTheRestIsWaitedForOnce) {
+  start_streams("small_memory");
+  const Address kept = allocate(10_MiB, a_);
+  work_on(kept, 10_MiB, a_, 5);
+  EXPECT_EQ(code_of(streams_->free(allocate(16_MiB, a_), a_)), "ok");
+  EXPECT_EQ(code_of(streams_->free(allocate(8_MiB, b_), a_)), "ok");
+  const std::uint64_t copies = cuda_calls("cuMemcpyDtoHAsync");
+  const std::uint64_t waits = cuda_calls("cuStreamSynchronize");
+  ASSERT_EQ(code_of(streams_->suspend(cuda::Suspend::offload)), "ok");
+  EXPECT_LE(cuda_calls("cuMemcpyDtoHAsync") - copies, 10U / 2 + 1);
+  EXPECT_LE(cuda_calls("cuStreamSynchronize") - waits, 2U);
+  EXPECT_LE(streams_->report().suspended, 12_MiB);
+  ASSERT_EQ(code_of(streams_->resume()), "ok");
+  EXPECT_LE(cuda_calls("cuStreamSynchronize") - waits, 4U);
+  EXPECT_EQ(read(kept + 10_MiB - Bytes{1}), 5);
+}
+
 TEST_F(CudaSuspend, WhatIsDiscardedComesBackFresh) {
   start_streams("small_memory");
   const auto blocks = fill_some(a_);
@@ -152,6 +169,11 @@ TEST_F(CudaSuspend, AllMemoryIsSuspendedWithTagsThatAreNew) {
   EXPECT_EQ(code_of(streams_->allocate({.size = 1_KiB, .tag = 7}, b_)), "ok");
   expect_contents(weights);
   EXPECT_EQ(code_of(streams_->allocate(1_KiB, unknown_stream())), "wrong_state");
+  // Again, for what came back; where that is refused, the rest is suspended as before.
+  ASSERT_EQ(DRIVER(vasim_cuda_fail)("cuMemUnmap", 1, 1, CUDA_ERROR_UNKNOWN), 0);
+  EXPECT_EQ(code_of(streams_->suspend(cuda::Suspend::offload)), "driver_error");
+  DRIVER(vasim_cuda_clear_failures)();
+  EXPECT_EQ(code_of(streams_->allocate({.size = 1_KiB, .tag = 10}, b_)), "wrong_state");
   ASSERT_EQ(code_of(streams_->resume()), "ok");
   expect_contents(blocks);
   EXPECT_EQ(code_of(streams_->allocate({.size = 1_KiB, .tag = 9}, b_)), "ok");

@@ -8,7 +8,7 @@
 namespace vaspace::test {
 namespace {
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#ifdef VASPACE_TEST_SANITIZED
 constexpr int kRounds = 400;
 #else
 constexpr int kRounds = 3000;

@@ -29,6 +29,7 @@ struct Scene {
   const char* name;
   std::function<void(SingleThreadedHeap&, std::vector<HeapAllocation>&)> before;
   Step step;
+  bool one_call = false;  // that takes memory and, where it fails, has it from nobody but the device
 };
 
 bool allocated(SingleThreadedHeap& heap, const HeapRequest& request) {
@@ -42,28 +43,54 @@ std::vector<Scene> scenes() {
   std::vector<Scene> all;
   for (const Bytes size : {400_B, 5_KiB, 100_KiB, 1_MiB, 200_MiB}) {
     for (const bool named : {false, true}) {
-      all.push_back({"allocate", nothing, [=](SingleThreadedHeap& heap) {
+      all.push_back({"allocate", nothing,
+                     [=](SingleThreadedHeap& heap) {
                        HeapRequest request = request_for(size, Alignment{256}, Intent::upload);
                        request.requirements.memory_type_bits = 0b10;
                        request.mapping = Mapping::required;
                        if (named) request.name = "a name that is long enough to be somewhere else";
                        return allocated(heap, request);
-                     }});
+                     },
+                     true});
     }
   }
-  all.push_back({"dedicated", nothing, [](SingleThreadedHeap& heap) {
+  all.push_back({"dedicated", nothing,
+                 [](SingleThreadedHeap& heap) {
                    HeapRequest request = request_for(1_MiB);
                    request.dedicated = DedicatedWish::required;
                    request.resource = {MemoryTraits::Dedicated::buffer, 4};
                    return allocated(heap, request);
-                 }});
-  all.push_back({"batch", nothing, [](SingleThreadedHeap& heap) {
+                 },
+                 true});
+  all.push_back({"dedicated and mapped", nothing,
+                 [](SingleThreadedHeap& heap) {
+                   HeapRequest request = request_for(1_GiB, Alignment{256}, Intent::upload);
+                   request.requirements.memory_type_bits = 0b10;
+                   request.dedicated = DedicatedWish::required;
+                   request.mapping = Mapping::required;
+                   return allocated(heap, request);
+                 },
+                 true});
+  all.push_back({"batch", nothing,
+                 [](SingleThreadedHeap& heap) {
                    std::vector<HeapRequest> requests(12, request_for(600_KiB));
                    std::vector<HeapAllocation> out(12);
                    const bool done = heap.allocate(requests, out).has_value();
                    if (done) heap.free(out);
                    return done;
-                 }});
+                 },
+                 true});
+  all.push_back({"batch of dedicated ones", nothing,
+                 [](SingleThreadedHeap& heap) {
+                   std::vector<HeapRequest> requests(4, request_for(600_KiB));
+                   for (HeapRequest& request : requests)
+                     request.dedicated = DedicatedWish::required;
+                   std::vector<HeapAllocation> out(4);
+                   const bool done = heap.allocate(requests, out).has_value();
+                   if (done) heap.free(out);
+                   return done;
+                 },
+                 true});
   for (const PoolStrategy strategy : {PoolStrategy::object, PoolStrategy::linear, PoolStrategy::ring}) {
     all.push_back({"pool", nothing, [=](SingleThreadedHeap& heap) {
                      const auto pool = heap.create_pool(
@@ -142,6 +169,13 @@ std::vector<Scene> scenes() {
   return all;
 }
 
+// Before anything is collected or trimmed: what a call took and could not use goes back with its refusal.
+void expect_nothing_held(const SingleThreadedHeap& heap, const PlainDevice& device) {
+  EXPECT_EQ(device.held_objects(), 0U);
+  EXPECT_EQ(heap.report().memory_objects, 0U);
+  EXPECT_EQ(heap.report().total.committed, 0_B);
+}
+
 TEST(HeapFailure, HostMemoryRefusedAtEachRequest_R7) {
   for (const Scene& scene : scenes()) {
     bool reached = true;
@@ -162,6 +196,7 @@ TEST(HeapFailure, HostMemoryRefusedAtEachRequest_R7) {
         reached = host.requests() - requests >= nth;
         host.fail_at(0);
         EXPECT_TRUE(succeeded || reached);
+        if (scene.one_call && !succeeded) expect_nothing_held(heap, device);
         ASSERT_EQ(state_of(heap), before);
         ASSERT_EQ(heap.validate(), nullptr);
         for (const HeapAllocation& allocation : live)
@@ -192,9 +227,10 @@ TEST(HeapFailure, TheDriverRefusesEachCall_R7) {
           scene.before(heap, live);
           const State before = state_of(heap);
           faulty.fail_any_at(nth, error);
-          (void)scene.step(heap);
+          const bool succeeded = scene.step(heap);
           reached = faulty.refused() != 0;
           faulty.stop_failing();
+          if (scene.one_call && !succeeded) expect_nothing_held(heap, device);
           ASSERT_EQ(state_of(heap), before);
           ASSERT_EQ(heap.validate(), nullptr);
           heap.free(live);
@@ -226,6 +262,53 @@ TEST(HeapFailure, TheDriversOwnCodeIsInTheError) {
   mapped.mapping = Mapping::required;
   EXPECT_EQ(heap.allocate(mapped).error(), (Error{ErrorCode::driver_error, -5}));
   EXPECT_EQ(heap.report().total.allocations, 0U);
+}
+
+// Refused at every try, or at the first of two types: what could not be mapped is not kept.
+TEST(HeapFailure, WhatCannotBeMappedGoesBackAtOnce_R7) {
+  HeapRequest alone = request_for(1_GiB, {}, Intent::upload);
+  alone.dedicated = DedicatedWish::required;
+  for (HeapRequest request :
+       {request_for(1_KiB, {}, Intent::upload), request_for(300_KiB, {}, Intent::upload), alone}) {
+    SCOPED_TRACE(request.requirements.size.value);
+    request.mapping = Mapping::required;
+    PlainDevice device(discrete());
+    FaultyBackend faulty(device);
+    auto heap = *SingleThreadedHeap::create(faulty);
+    faulty.fail_at(Call::map, 1, {ErrorCode::driver_error, -5}, true);
+    request.requirements.memory_type_bits = 0b010;
+    EXPECT_EQ(heap.allocate(request).error(), (Error{ErrorCode::driver_error, -5}));
+    expect_nothing_held(heap, device);
+    faulty.stop_failing();
+    if (request.dedicated != DedicatedWish::required) continue;
+    faulty.fail_at(Call::map, 1, {ErrorCode::driver_error, -5});
+    request.requirements.memory_type_bits = 0b110;
+    const auto next_best = heap.allocate(request);
+    ASSERT_TRUE(next_best);
+    EXPECT_EQ(device.held_objects(), 1U);
+    heap.free(*next_best);
+  }
+}
+
+// Who makes more of an allocation, and fails, takes it back at once; what waits for the device still waits.
+TEST(HeapFailure, WhatIsUnusedGoesBackWhenItIsAskedFor_R7) {
+  PlainDevice device(discrete());
+  device.timelines = {{1, 1}};
+  auto heap = *SingleThreadedHeap::create(device);
+  HeapRequest alone = request_for(1_MiB);
+  alone.dedicated = DedicatedWish::required;
+  const HeapAllocation waits = *heap.allocate(alone);
+  ASSERT_TRUE(heap.retire(waits, std::vector{at(1, 1)}));
+  for (const HeapRequest& request : {request_for(1_KiB), request_for(300_KiB), alone}) {
+    heap.free(*heap.allocate(request));
+    EXPECT_EQ(device.held_objects(), 2U);
+    heap.give_back_unused();
+    EXPECT_EQ(device.held_objects(), 1U);
+    EXPECT_EQ(heap.report().retired, 1U);
+    EXPECT_EQ(heap.validate(), nullptr);
+  }
+  heap.collect();
+  EXPECT_EQ(device.held_objects(), 0U);
 }
 
 // What the driver does not take back is kept, counted and offered again.

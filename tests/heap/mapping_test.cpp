@@ -43,6 +43,41 @@ TEST(HeapMapping, ABlockIsMappedOnceForAll_V10) {
   EXPECT_EQ(device.broken(), std::vector<std::string>{});
 }
 
+// Whatever its size, and although its block is still there.
+TEST(HeapMapping, WhatIsNotLiveIsNeitherMappedNorPinned_R6) {
+  PlainDevice device(discrete());
+  device.timelines = {{1, 0}};
+  auto heap = SingleThreadedHeap::create(device);
+  for (const Bytes size : {300_B, 30_KiB, 130_KiB}) {
+    const HeapRequest request = request_for(size, {}, Intent::upload);
+    const HeapAllocation neighbour = *heap->allocate(request);
+    const HeapAllocation freed = *heap->allocate(request);
+    const HeapAllocation retired = *heap->allocate(request);
+    EXPECT_TRUE(heap->pin(freed));
+    EXPECT_TRUE(heap->unpin(freed));
+    ASSERT_TRUE(heap->map(freed));
+    ASSERT_TRUE(heap->unmap(freed));
+    heap->free(freed);
+    ASSERT_TRUE(heap->retire(retired, std::vector{at(1, 1)}));
+    HeapAllocation foreign = freed;
+    foreign.id.generation += 1'000'000;
+    for (const HeapAllocation& gone : {freed, retired, foreign}) {
+      const auto is_told = [](ErrorCode code) {
+        return code == ErrorCode::stale_handle || code == ErrorCode::unknown_handle;
+      };
+      EXPECT_TRUE(is_told(heap->map(gone).error().code)) << size.value;
+      EXPECT_TRUE(is_told(heap->unmap(gone).error().code)) << size.value;
+      EXPECT_TRUE(is_told(heap->pin(gone).error().code)) << size.value;
+      EXPECT_TRUE(is_told(heap->unpin(gone).error().code)) << size.value;
+    }
+    EXPECT_EQ(device.maps(), device.unmaps()) << size.value;
+    heap->free(neighbour);
+  }
+  device.timelines[1] = 1;
+  EXPECT_EQ(heap->trim(), 0_B);
+  EXPECT_EQ(device.broken(), std::vector<std::string>{});
+}
+
 TEST(HeapMapping, CountedMapsEndWithTheLast_V10) {
   PlainDevice device(discrete());
   auto heap = SingleThreadedHeap::create(device);

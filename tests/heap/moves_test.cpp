@@ -285,5 +285,70 @@ TEST_F(HeapMoves, WhatIsMappedStaysMapped_V10) {
   EXPECT_EQ(device_.broken(), std::vector<std::string>{});
 }
 
+// Two who copy share a heap: what is the other's, in the emptiest block and first in every order, takes
+// nothing of a plan.
+TEST_F(HeapMoves, EachMoverHasItsOwnPlans) {
+  constexpr std::uint8_t kMine = 7;
+  HeapRequest theirs = movable(100_KiB);
+  for (int i = 0; i < 16; ++i)
+    make(theirs);
+  const Bytes block = device_.objects()[resources_[0].allocation.native - 1000].reservation.size;
+  const HeapRequest fill = request_for(block - 16 * 100_KiB);
+  const HeapAllocation filler = *heap_.allocate(fill);
+  ASSERT_EQ(filler.block, resources_[0].allocation.block);
+  HeapRequest mine = movable(300_KiB);
+  mine.mover = kMine;
+  for (int i = 0; i < 300; ++i)
+    make(mine);
+  heap_.free(filler);
+  for (std::size_t i = 16; i < resources_.size(); ++i) {
+    if (i % 4 != 0) heap_.free(std::exchange(resources_[i].allocation, {}));
+  }
+  std::erase_if(resources_, [](const Resource& r) { return !r.allocation; });
+  heap_.collect();
+  const std::uint64_t before = device_.held_objects();
+  int passes = 0;
+  for (bool more = true; more; ++passes) {
+    ASSERT_LT(passes, 200);
+    std::vector<Move> moves(4);
+    const std::uint32_t planned =
+        *heap_.plan_moves({.bytes = 1_MiB, .mover = kMine, .more_left = &more}, moves);
+    for (std::uint32_t i = 0; i < planned; ++i) {
+      EXPECT_EQ(of(moves[i]).request.mover, kMine);
+      commit(moves[i]);
+    }
+    ASSERT_TRUE(planned != 0 || !more) << "more is said to be left, and none of it is planned";
+    heap_.collect();
+  }
+  EXPECT_LE(device_.held_objects(), before * 2 / 3);
+  expect_consistent();
+  std::vector<Move> others(64);
+  for (const Move& move : std::span(others).first(*heap_.plan_moves({}, others))) {
+    EXPECT_EQ(of(move).request.mover, 0U);
+    EXPECT_TRUE(heap_.abandon_move(move));
+  }
+}
+
+// As a frontend keeps what it has retired: pinned, and freed later.
+TEST_F(HeapMoves, PinnedOnesTakeNothingOfTheBudget) {
+  scatter();
+  std::vector<Move> first(1);
+  ASSERT_EQ(*heap_.plan_moves({}, first), 1U);
+  const std::uint32_t emptiest = first[0].source.block;
+  ASSERT_TRUE(heap_.abandon_move(first[0]));
+  for (const Resource& r : resources_) {
+    if (r.allocation.block != emptiest) continue;
+    ASSERT_TRUE(heap_.pin(r.allocation));
+  }
+  std::vector<Move> moves(2);
+  const std::uint32_t planned = *heap_.plan_moves({}, moves);
+  EXPECT_EQ(planned, 2U);
+  for (std::uint32_t i = 0; i < planned; ++i) {
+    EXPECT_NE(moves[i].source.block, emptiest);
+    commit(moves[i]);
+  }
+  expect_consistent();
+}
+
 }  // namespace
 }  // namespace vaspace::test

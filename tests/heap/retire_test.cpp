@@ -1,4 +1,5 @@
 // What waits for the device, and for how many of its timelines (DESIGN, decision 4).
+#include <string>
 #include <vector>
 
 #include "ledger.hpp"
@@ -153,6 +154,63 @@ TEST_P(HeapRetire, WhatStillWaitsAtTheEndIsNoLeak) {
     ASSERT_TRUE(heap.retire(*heap.allocate(request_for(Bytes{GetParam()})), std::vector{at(1, 3)}));
   }
   EXPECT_EQ(leaks, 0U);
+}
+
+// The handler is called under no lock, and may ask of the heap what it likes.
+TEST_P(HeapRetire, WhoIsToldOfAMisuseMayCallTheHeap_R6) {
+  device_.timelines = {{1, 1}};
+  struct Told {
+    SingleThreadedHeap* heap = nullptr;
+    std::vector<std::string> functions;
+  } told;
+  HeapConfig config;
+  const bool arena = Bytes{GetParam()} <= config.small;
+  if (!arena) config.guards.margin = 64_B;
+  config.on_misuse = {&told, [](void* to, const Misuse& misuse) noexcept {
+                        Told& all = *static_cast<Told*>(to);
+                        all.functions.emplace_back(misuse.function);
+                        (void)all.heap->report();
+                        all.heap->collect();
+                        all.heap->trim();
+                        all.heap->free(*all.heap->allocate(request_for(1_KiB)));
+                        EXPECT_EQ(all.heap->validate(), nullptr);
+                      }};
+  auto heap = *SingleThreadedHeap::create(device_, config);
+  told.heap = &heap;
+  HeapRequest request = request_for(Bytes{GetParam()}, Alignment{256}, Intent::upload);
+  if (!arena) request.mapping = Mapping::required;
+  // Of each that waits something is wrong: it is gone already, or what is behind it was overwritten.
+  for (int i = 0; i < 3; ++i) {
+    const HeapAllocation allocation = *heap.allocate(request);
+    if (arena) heap.free(allocation);
+    if (!arena) allocation.mapped[allocation.size.value] = std::byte{1};
+    ASSERT_TRUE(heap.retire(allocation, std::vector{at(1, 1)}));
+  }
+  heap.collect();
+  EXPECT_EQ(told.functions, (std::vector<std::string>(3, "Heap::collect"))) << "each once";
+  EXPECT_EQ(heap.report().total.allocations, 0U);
+  EXPECT_EQ(heap.report().retired, 0U);
+}
+
+TEST_P(HeapRetire, AFreeThatTellsNobodyAnswers_R6) {
+  const HeapAllocation allocation = make();
+  EXPECT_EQ(heap_.free_silently(allocation), std::nullopt);
+  const auto twice = heap_.free_silently(allocation);
+  ASSERT_TRUE(twice);
+  EXPECT_EQ(twice->code, ErrorCode::stale_handle);
+  EXPECT_EQ(twice->subject, allocation.id.bits());
+  EXPECT_TRUE(misuses_.empty());
+  heap_.free(allocation);
+  EXPECT_EQ(misuses_, std::vector{ErrorCode::stale_handle});
+  auto guarded = *SingleThreadedHeap::create(device_, {.guards = {.margin = 64_B}});
+  HeapRequest request = request_for(Bytes{GetParam()}, Alignment{256}, Intent::upload);
+  request.mapping = Mapping::required;
+  const HeapAllocation broken = *guarded.allocate(request);
+  broken.mapped[broken.size.value] = std::byte{1};
+  const auto margin = guarded.free_silently(broken);
+  ASSERT_TRUE(margin);
+  EXPECT_EQ(margin->code, ErrorCode::wrong_state);
+  EXPECT_EQ(guarded.report().total.allocations, 0U) << "it is freed all the same";
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, HeapRetire, testing::Values(500, 5000, 100000, 200 << 20));

@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "ledger.hpp"
+#include "support/faulty_backend.hpp"
 
 namespace vaspace::test {
 namespace {
@@ -33,6 +34,57 @@ TEST(HeapSharing, AliasedMemoryGoesBackWithItsLastOwner) {
   heap.free(plain);
   EXPECT_EQ(heap.alias(plain).error().code, ErrorCode::stale_handle);
   EXPECT_EQ(heap.trim(), 0_B);
+}
+
+// What is promised of the second is the memory's to keep, whoever the first one was.
+TEST(HeapSharing, AnAliasIsMappedAndCoherentOrRefused_V11) {
+  PlainDevice device(discrete());
+  FaultyBackend faulty(device);
+  auto heap = *SingleThreadedHeap::create(faulty, {.non_coherent_atom = Alignment{64}});
+  HeapRequest request = request_for(300_KiB, Alignment{4096}, Intent::device, ResourceKind::unknown);
+  request.aliasable = true;
+  HeapRequest mapped = request_for(100_KiB);
+  mapped.mapping = Mapping::required;
+  HeapRequest coherent = request_for(100_KiB);
+  coherent.coherent = true;
+  for (std::uint32_t type = 0; type < 3; ++type) {
+    SCOPED_TRACE(type);
+    const MemoryType& memory_type = device.profile().memory_types[type];
+    request.requirements.memory_type_bits = 1U << type;
+    request.intent = type == 0 ? Intent::device : Intent::readback;
+    for (const DedicatedWish wish : {DedicatedWish::none, DedicatedWish::required}) {
+      request.dedicated = wish;
+      const HeapAllocation memory = *heap.allocate(request);
+      ASSERT_EQ(memory.memory_type, type);
+      ASSERT_EQ(memory.mapped, nullptr);
+      if (memory_type.host_visible) {
+        faulty.fail_at(Call::map, 1, {ErrorCode::driver_error, -5}, true);
+        EXPECT_EQ(heap.alias(memory, mapped).error(), (Error{ErrorCode::driver_error, -5}));
+        faulty.stop_failing();
+      }
+      const auto seen = heap.alias(memory, mapped);
+      ASSERT_EQ(seen.has_value(), memory_type.host_visible);
+      if (seen) {
+        ASSERT_NE(seen->mapped, nullptr);
+        seen->mapped[seen->size.value - 1] = std::byte{1};
+        heap.free(*seen);
+      } else {
+        EXPECT_EQ(seen.error().code, ErrorCode::not_supported);
+      }
+      const auto flushless = heap.alias(memory, coherent);
+      ASSERT_EQ(flushless.has_value(), memory_type.host_coherent);
+      if (flushless) {
+        heap.free(*flushless);
+      } else {
+        EXPECT_EQ(flushless.error().code, ErrorCode::not_supported);
+      }
+      EXPECT_EQ(heap.report().total.allocations, 1U);
+      heap.free(memory);
+      EXPECT_EQ(heap.validate(), nullptr);
+    }
+  }
+  EXPECT_EQ(heap.trim(), 0_B);
+  EXPECT_EQ(device.broken(), std::vector<std::string>{});
 }
 
 // A second resource may not lie in memory that was allocated for the first alone.

@@ -1,8 +1,7 @@
-// T1 to T3 with threads that really meet, and a backend that holds calls back.
+// T1 and T3 with threads that really meet. T2 is in driver_calls_test.cpp.
 #include <algorithm>
 #include <atomic>
-#include <chrono>
-#include <condition_variable>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -12,47 +11,6 @@
 
 namespace vaspace::test {
 namespace {
-
-// Holds back the next reserve, or the next invalidate, until it is let go.
-class Gate : public ForwardingBackend {
- public:
-  using ForwardingBackend::ForwardingBackend;
-  void hold_next_reserve() { reserve_ = true; }
-  void hold_next_invalidate() { invalidate_ = true; }
-  void wait_until_held() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return inside_; });
-  }
-  void open() {
-    const std::lock_guard lock(mutex_);
-    open_ = true;
-    changed_.notify_all();
-  }
-  Result<Reservation> reserve(const ReservationRequest& request) noexcept override {
-    hold(reserve_);
-    return next().reserve(request);
-  }
-  Result<void> invalidate(Address address, Bytes size) noexcept override {
-    hold(invalidate_);
-    return next().invalidate(address, size);
-  }
-
- private:
-  void hold(std::atomic<bool>& armed) {
-    if (!armed.exchange(false)) return;
-    std::unique_lock lock(mutex_);
-    inside_ = true;
-    changed_.notify_all();
-    changed_.wait(lock, [this] { return open_; });
-  }
-
-  std::atomic<bool> reserve_{false};
-  std::atomic<bool> invalidate_{false};
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool inside_ = false;
-  bool open_ = false;
-};
 
 // Every thread allocates, and frees or retires what it or another made.
 TEST(HeapThreads, AnyThreadAllocatesFreesAndRetires_T1) {
@@ -109,81 +67,6 @@ TEST(HeapThreads, AnyThreadAllocatesFreesAndRetires_T1) {
   heap.collect();
   EXPECT_EQ(heap.report().total.allocations, 0U);
   EXPECT_EQ(heap.trim(), 0_B);
-  EXPECT_EQ(device.broken(), std::vector<std::string>{});
-}
-
-// A driver call under way holds up nobody who needs none.
-TEST(HeapThreads, ADriverCallHoldsUpNobodyElse_T2) {
-  PlainDevice device(discrete());
-  Gate gate(device);
-  auto heap = *Heap::create(gate);
-  const HeapAllocation warm = *heap.allocate(request_for(1_KiB));
-  const HeapAllocation large = *heap.allocate(request_for(200_KiB));
-  HeapRequest dedicated = request_for(1_MiB);
-  dedicated.dedicated = DedicatedWish::required;
-  for (const HeapRequest& slow : {dedicated, request_for(5_MiB), request_for(1_KiB, {}, Intent::upload)}) {
-    Gate held(device);
-    auto other = *Heap::create(held);
-    other.free(*other.allocate(request_for(1_KiB)));
-    const HeapAllocation mine = *other.allocate(request_for(200_KiB));
-    held.hold_next_reserve();
-    HeapAllocation made;
-    std::thread waiting([&] { made = *other.allocate(slow); });
-    held.wait_until_held();
-    // Small and large things that are there, their frees, figures: all of it while the driver thinks.
-    const HeapAllocation a = *other.allocate(request_for(1_KiB));
-    const HeapAllocation b = *other.allocate(request_for(100_KiB));
-    other.free(a);
-    other.free(b);
-    other.free(mine);
-    (void)other.report();
-    held.open();
-    waiting.join();
-    other.free(made);
-    EXPECT_EQ(other.validate(), nullptr);
-  }
-  heap.free(warm);
-  heap.free(large);
-}
-
-// Margins are looked at in memory that the driver has to be asked for first; what is freed meanwhile stays
-// where it is until it has been looked at.
-TEST(HeapThreads, ALookAtMarginsHoldsUpNobodyElse_T2) {
-  PlainDevice device(discrete(8_GiB, 64_B));
-  Gate gate(device);
-  auto heap = *Heap::create(
-      gate, {.non_coherent_atom = Alignment{64}, .keep = 0_B, .keep_percent = 0, .guards = {.margin = 64_B}});
-  HeapRequest request = request_for(200_KiB, Alignment{256}, Intent::readback);
-  request.mapping = Mapping::required;
-  const HeapAllocation looked_at = *heap.allocate(request);
-  const HeapAllocation broken = *heap.allocate(request);
-  broken.mapped[broken.size.value] = std::byte{1};
-  gate.hold_next_invalidate();
-  Result<HeapAllocationInfo> found = HeapAllocationInfo{};
-  std::thread looking([&] { found = heap.check_corruption(); });
-  gate.wait_until_held();
-  std::atomic<bool> done{false};
-  std::thread other([&] {
-    heap.free(looked_at);
-    const HeapAllocation fresh = *heap.allocate(request);
-    EXPECT_NE(fresh.address, looked_at.address) << "somebody looks at it";
-    heap.free(fresh);
-    heap.collect();
-    (void)heap.report();
-    done = true;
-  });
-  for (int i = 0; i < 2000 && !done; ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  EXPECT_TRUE(done) << "it waits for the driver";
-  gate.open();
-  looking.join();
-  other.join();
-  EXPECT_EQ(found->allocation.id, broken.id);
-  broken.mapped[broken.size.value] = std::byte{0xFD};
-  EXPECT_EQ(heap.report().total.allocations, 1U);
-  heap.free(broken);
-  EXPECT_EQ(heap.trim(), 0_B);
-  EXPECT_EQ(heap.validate(), nullptr);
   EXPECT_EQ(device.broken(), std::vector<std::string>{});
 }
 

@@ -21,7 +21,7 @@ struct FakeClock {
     return self.now += self.tick;
   }
 };
-// Moves the clock while a page is copied.
+// Moves the clock while a page is copied, and while something is bound or destroyed.
 class SlowCopies final : public ForwardingBackend {
  public:
   SlowCopies(Backend& next, FakeClock& clock) : ForwardingBackend(next), clock_(clock) {}
@@ -30,6 +30,16 @@ class SlowCopies final : public ForwardingBackend {
     clock_.now += 100;
     return next().copy(ops, waits);
   }
+  Result<TimelinePoint> bind(std::span<const BindOp> ops,
+                             std::span<const TimelinePoint> waits) noexcept override {
+    clock_.now += per_bind;
+    return next().bind(ops, waits);
+  }
+  Result<void> destroy_physical(std::span<const PhysicalId> objects) noexcept override {
+    clock_.now += per_bind * objects.size();
+    return next().destroy_physical(objects);
+  }
+  std::uint64_t per_bind = 0;
 
  private:
   FakeClock& clock_;
@@ -59,6 +69,60 @@ TEST_F(Compaction, AStepExceedsItsTimeByOnePageCopyAtMost) {
   clock.tick = 1000;
   EXPECT_EQ(space_->compact({.time_ns = 1, .clock = clock.clock()}).pages(), 0U) << "no time, no page";
   space_.reset();
+}
+
+// The device is full, and a great many empty pages are retained: for a page that it copies a step gives back
+// what the page lacks, and not all of them.
+TEST_F(Compaction, AStepOnAFullDeviceGivesBackWhatItLacks) {
+  constexpr std::uint64_t kEmpty = 160;
+  open({.size = 32_MiB, .large_first = false}, {.physical_size = kLarge * 2 + kSmall * kEmpty});
+  space_.reset();
+  FakeClock clock;
+  SlowCopies slow(*faulty_, clock);
+  space_ = PagedSpace::create(slow, {.size = 32_MiB, .retain = kMaxBytes, .large_first = false}).value();
+  const Thing a = put(0_B, kLarge), b = put(kLarge, kLarge);  // whole blocks: large pages
+  for (std::uint64_t i = 0; i < kEmpty; ++i)
+    drop(put(kLarge * 2 + kSmall * (i + i / 16), kSmall));
+  ASSERT_EQ(physical(), kLarge * 2 + kSmall * kEmpty);
+  ASSERT_EQ(space_->report().large_pages, 2U);
+  for (const Thing& one : {a, b})
+    ASSERT_TRUE(space_->release(one.address + kSmall * 3, kLarge - kSmall * 3));
+  slow.per_bind = 10;
+  std::uint64_t copied = 0;
+  for (bool finished = false; !finished;) {
+    const std::uint64_t begin = clock.now;
+    const StepReport step = space_->compact({.time_ns = 350, .clock = clock.clock()});
+    // A page: guarded, staged, copied, unstaged, bound, and one given back in two calls.
+    EXPECT_LT(clock.now - begin, 350U + 100U + 80U);
+    EXPECT_EQ(step.refused, 0U);
+    copied += step.demoted;
+    finished = step.finished;
+  }
+  EXPECT_EQ(copied, 6U);
+  EXPECT_GE(space_->report().empty, kSmall * (kEmpty - 6));
+  space_.reset();
+}
+
+// Who looks for guarded pages looks at the clock too, and goes on where it stopped.
+TEST_F(Compaction, LookingForGuardedPagesIsWithinTheTimeOfAStep_R7) {
+  open({.size = 64_MiB});
+  const Thing moving = put(62_MiB, 8_KiB);
+  faulty_->fail_at(Call::bind, 2, {ErrorCode::driver_error, 5}, true);
+  EXPECT_EQ(space_->compact({.pages = 1}).refused, 1U);
+  faulty_->stop_failing();
+  ASSERT_EQ(space_->report().guarded, 1U);
+  (void)space_->compact({.pages = 0});
+  FakeClock clock{.tick = 10};
+  int steps = 0;
+  for (; space_->report().guarded != 0; ++steps) {
+    ASSERT_LT(steps, 100);
+    clock.looks = 0;
+    (void)space_->compact({.time_ns = 45, .clock = clock.clock()});
+    EXPECT_LE(clock.looks, 8U);
+  }
+  EXPECT_GT(steps, 5);
+  moving.words()[0] = moving.words()[0];
+  EXPECT_TRUE(moving.intact());
 }
 
 // Calls back while a page is copied.

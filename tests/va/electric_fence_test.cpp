@@ -137,19 +137,62 @@ TEST_F(ElectricFenceTest, WhatIsRetiredStaysUntilTheDeviceHasPassed_V27) {
   ASSERT_TRUE(backend_->destroy_physical({&id, 1}) && backend_->release(*beside));
 }
 
-// Without a word about it, what was freed stays unmapped while a quarter of the addresses is freed after it.
+// Without a word about it, what was freed stays unmapped while a quarter of the addresses is freed after it:
+// also where all others are in use, so that going round alone would bring it back at once.
 TEST_F(ElectricFenceTest, ThereIsAQuarantineByDefault) {
   open({.size = kPage * 64});
-  const Address first = allocate(kPage);
-  ASSERT_TRUE(fence_->free(first));
-  EXPECT_EQ(fence_->quarantined(), kPage * 2);
-  for (int i = 0; i < 100; ++i) {
-    const Address next = allocate(kPage);
-    if (next == first) {
-      EXPECT_GE(i, 8);
-      return;
-    }
-    ASSERT_TRUE(fence_->free(next));
+  std::vector<Address> all;
+  for (int i = 0; i < 32; ++i)
+    all.push_back(allocate(kPage));
+  for (int i = 0; i < 8; ++i) {
+    ASSERT_TRUE(fence_->free(all[static_cast<std::size_t>(i)]));
+    EXPECT_EQ(fence_->allocate({.size = kPage}).error().code, ErrorCode::out_of_space) << i;
+    EXPECT_EQ(fence_->quarantined(), kPage * 2 * (static_cast<std::uint64_t>(i) + 1));
+  }
+  ASSERT_TRUE(fence_->free(all[8]));
+  EXPECT_EQ(fence_->quarantined(), kPage * 16);
+  EXPECT_EQ(allocate(kPage), all[0]) << "the first that was freed";
+}
+
+// Answers what it is told about one timeline.
+class Timelines final : public ForwardingBackend {
+ public:
+  using ForwardingBackend::ForwardingBackend;
+  static constexpr TimelinePoint kUse{TimelineId{5}, 9};
+  Result<bool> answer = false;
+  Result<bool> completed(TimelinePoint point) noexcept override {
+    return point.timeline == kUse.timeline ? answer : next().completed(point);
+  }
+};
+
+// What no timeline ever answered would keep a range bound for ever.
+TEST_F(ElectricFenceTest, UsesThatNobodyAnsweredAreRefused) {
+  open({});
+  const Address a = allocate(kPage);
+  const TimelinePoint never[] = {{TimelineId{}, 1'000'000}, {TimelineId{77}, 1}};
+  for (const TimelinePoint& use : never)
+    EXPECT_EQ(code(fence_->retire(a, {&use, 1})), ErrorCode::invalid_argument);
+  EXPECT_EQ(fence_->live(), 1U);
+  const TimelinePoint many[5]{};
+  EXPECT_EQ(code(fence_->retire(a, many)), ErrorCode::invalid_argument);
+  ASSERT_TRUE(fence_->free(a)) << "it is live still";
+}
+
+TEST_F(ElectricFenceTest, ALostDeviceAndAForgottenTimelineUseNothingAnyMore_V27) {
+  open({});
+  for (const ErrorCode end : {ErrorCode::device_lost, ErrorCode::invalid_argument, ErrorCode::driver_error}) {
+    Timelines device(*backend_);
+    fence_ = ElectricFence::create(device, {.size = kPage * 64}).value();
+    const Address a = allocate(kPage);
+    ASSERT_TRUE(fence_->retire(a, {&Timelines::kUse, 1}));
+    EXPECT_EQ(fence_->collect(), 1U);
+    device.answer = fail(end);
+    const bool over = end != ErrorCode::driver_error;
+    EXPECT_EQ(fence_->collect(), over ? 0U : 1U) << to_string(end);
+    EXPECT_EQ(*backend_->measured_physical(), over ? 0_B : kPage);
+    device.answer = true;
+    EXPECT_EQ(fence_->collect(), 0U);
+    fence_.reset();
   }
 }
 

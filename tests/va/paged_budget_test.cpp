@@ -51,6 +51,18 @@ class PagedBudget : public PagedTest {
   std::unique_ptr<CreateHook> hook_;
 };
 
+// A device whose heap others use too.
+class SharedHeap final : public ForwardingBackend {
+ public:
+  using ForwardingBackend::ForwardingBackend;
+  Bytes others{};
+  Result<Budget> budget(std::uint32_t heap) noexcept override {
+    Result<Budget> answer = next().budget(heap);
+    if (answer) answer->budget = answer->budget > others ? answer->budget - others : Bytes{};
+    return answer;
+  }
+};
+
 TEST_F(PagedBudget, WhatIsOnItsWayCounts) {
   open_hooked({.budget = kSmall * 3});
   ASSERT_TRUE(acquire(0));
@@ -121,6 +133,72 @@ TEST_F(PagedBudget, EmptyPagesGoWhereTheDeviceIsFull) {
     EXPECT_EQ(code(acquire(100, 16)), trims ? ErrorCode::malformed : ErrorCode::out_of_device_memory);
     space_.reset();
   }
+}
+
+// The range is in a page that shares one, and goes on behind it: memory for that comes first, so that where
+// it is not there the page is shared still.
+TEST_F(PagedBudget, ARefusedAcquireLeavesSharedPagesShared_R7) {
+  for (const std::uint64_t budget : {1U, 2U, 3U}) {
+    open_pages({.budget = kSmall * 2});
+    const Thing here = put(0_B, 4_KiB), there = put(kSmall * 9 + 20_KiB, 4_KiB);
+    while (!space_->compact({}).finished) {
+    }
+    (void)space_->trim(0_B);
+    space_->set_budget(kSmall * budget);
+    ASSERT_EQ(space_->behind(here.address).sharers, 2U);
+    ASSERT_EQ(space_->report().committed, kSmall);
+    const Result<void> across = space_->acquire(at(16_KiB), kSmall);
+    EXPECT_EQ(code(across), budget == 3 ? ErrorCode::malformed : ErrorCode::out_of_device_memory);
+    EXPECT_EQ(space_->behind(here.address).sharers, budget == 3 ? 1U : 2U) << budget;
+    EXPECT_EQ(space_->report().committed, kSmall * (budget == 3 ? 3U : 1U)) << budget;
+    EXPECT_TRUE(here.intact() && there.intact());
+  }
+}
+
+// An acquire has found an empty page behind a large one, and waits for the next: a step that demotes what is
+// behind the large one leaves that page.
+TEST_F(PagedBudget, WhatAnAcquireWantsIsNotLetGoByAStep) {
+  open({});
+  space_.reset();
+  hook_ = std::make_unique<CreateHook>(*faulty_);
+  space_ = PagedSpace::create(*hook_, {.size = 8_MiB}).value();
+  const Thing live = put(0_B, 4_KiB);
+  StepReport step;
+  hook_->on_create = [&] { step = space_->compact({}); };
+  const Thing across = put(kLarge - kSmall, kSmall * 2);
+  EXPECT_TRUE(step.finished);
+  EXPECT_EQ(step.postponed, 1U);
+  EXPECT_EQ(step.dropped, 30U) << "all of the block but the page that is live and the one that is wanted";
+  EXPECT_TRUE(live.intact() && across.intact());
+}
+
+// A budget that falls, the space's or the device's: what is empty above it goes though it was retained.
+TEST_F(PagedBudget, EmptyPagesAboveTheBudgetGoWithTheNextCollect) {
+  open_pages({.retain = kMaxBytes}, 16);
+  ASSERT_TRUE(acquire(0, 12));
+  ASSERT_TRUE(release(4, 8));
+  EXPECT_EQ(space_->collect(), 0_B);
+  space_->set_budget(kSmall * 7);
+  EXPECT_EQ(physical(), kSmall * 12);
+  EXPECT_EQ(space_->collect(), kSmall * 5);
+  EXPECT_EQ(physical(), kSmall * 7);
+  space_->set_budget(kSmall * 2);
+  EXPECT_EQ(space_->collect(), kSmall * 3) << "what is live stays";
+  space_.reset();
+
+  SharedHeap heap(*backend_);
+  space_ = PagedSpace::create(heap, {.size = 64_MiB, .large_page = kSmall, .retain = kSmall * 6}).value();
+  ASSERT_TRUE(acquire(0, 12));
+  ASSERT_TRUE(release(4, 8));
+  EXPECT_EQ(space_->collect(), kSmall * 2);
+  heap.others = kSmall * 6;
+  EXPECT_EQ(space_->collect(), 0_B) << "ten, and so many it may hold";
+  heap.others = kSmall * 9;
+  EXPECT_EQ(space_->trim(kSmall * 5), kSmall * 3);
+  heap.others = kSmall * 100;
+  EXPECT_EQ(space_->collect(), kSmall * 3);
+  EXPECT_EQ(physical(), kSmall * 4);
+  space_.reset();
 }
 
 // A bind is refused: its pages go back at once, and neither memory nor room in the books is lost.

@@ -1,5 +1,8 @@
 // Why an acquire fails, and what helps: advice that is followed does what it says. R7.
 #include <array>
+#include <chrono>
+#include <functional>
+#include <future>
 
 #include "paged_fixture.hpp"
 
@@ -199,6 +202,90 @@ TEST_F(Advice, ALargerBudgetOrAnotherMemoryTypeHelps) {
   EXPECT_EQ(acquire(at(8_MiB), 3_MiB), ErrorCode::out_of_device_memory) << "not a page more than it takes";
   space_->set_budget(shortfall.budget_that_helps);
   EXPECT_EQ(acquire(at(8_MiB), 3_MiB), kDone);
+}
+
+// As where sparse buffers cannot have memory of every type.
+class SomeTypes final : public ForwardingBackend {
+ public:
+  SomeTypes(Backend& next, std::uint32_t types) : ForwardingBackend(next), profile_(next.profile()) {
+    profile_.pageable_types = types;
+  }
+  [[nodiscard]] const DeviceProfile& profile() const noexcept override { return profile_; }
+
+ private:
+  DeviceProfile profile_;
+};
+
+// A type that has room is of no use where pages cannot be of it; one of the same heap is, for the budget is
+// the space's own.
+TEST_F(Advice, AnotherMemoryTypeIsOneThatPagesCanBeOf_V6) {
+  const std::array<MemoryHeap, 2> heaps{{{16_MiB, true}, {16_MiB, false}}};
+  const MemoryType first{.heap = 0, .device_local = true, .host_visible = true, .host_coherent = true};
+  const MemoryType second{.heap = 1, .device_local = false, .host_visible = true, .host_coherent = true};
+  const std::array<MemoryType, 3> types{{first, second, first}};
+  open({}, {.heaps = heaps, .memory_types = types});
+  space_.reset();
+  for (const std::uint32_t mask : {1U, 3U, 5U, 7U}) {
+    SomeTypes some(*faulty_, mask);
+    space_ = PagedSpace::create(some, {.size = 32_MiB, .budget = 4_MiB}).value();
+    put(Bytes{}, 4_MiB);
+    const Shortfall shortfall = asked(8_MiB, 3_MiB);
+    EXPECT_EQ(shortfall.other_type_helps, mask != 1);
+    EXPECT_EQ(shortfall.other_type, mask == 1 ? 0U : (mask & 2U) != 0 ? 1U : 2U);
+    for (std::uint32_t type = 0; type < 4; ++type) {
+      const auto other = PagedSpace::create(some, {.size = 32_MiB, .memory_type = type, .budget = 4_MiB});
+      ASSERT_EQ(other.has_value(), (mask >> type & 1U) != 0) << type;
+      if (!other) {
+        EXPECT_EQ(other.error().code, ErrorCode::invalid_configuration);
+      } else if (type == shortfall.other_type && type != 0) {
+        EXPECT_TRUE((*other)->acquire((*other)->begin() + 8_MiB, 3_MiB));
+      }
+    }
+    space_.reset();
+  }
+}
+
+// Calls back before the n-th request.
+struct CallingHost {
+  HostAllocator next = default_host_allocator();
+  std::int64_t requests = 0, at = 0;
+  std::function<void()> call;
+
+  [[nodiscard]] HostAllocator allocator() { return {this, &allocate, &deallocate}; }
+  static void* allocate(void* user, std::size_t size, std::size_t alignment) noexcept {
+    auto& self = *static_cast<CallingHost*>(user);
+    if (++self.requests == self.at) self.call();
+    return self.next.allocate(self.next.user, size, alignment);
+  }
+  static void deallocate(void* user, void* memory, std::size_t size, std::size_t alignment) noexcept {
+    auto& self = *static_cast<CallingHost*>(user);
+    self.next.deallocate(self.next.user, memory, size, alignment);
+  }
+};
+
+// The lock that acquire and release need is free while a dry run packs, which is when it last asks for room.
+TEST_F(Advice, OthersGoOnWhileADryRunPacks) {
+  CallingHost host;
+  open({.size = 8_MiB, .host = host.allocator()});
+  std::vector<Thing> things = churn(20);
+  const Thing hole = things.back();
+  drop(hole);
+  host.requests = 0;
+  (void)asked(hole.address - space_->begin(), hole.size);
+  host.at = host.requests;
+  host.requests = 0;
+  std::future<void> other;
+  bool went_on = false;
+  host.call = [&] {
+    other = std::async(std::launch::async, [&] { drop(things.front()); });
+    went_on = other.wait_for(std::chrono::seconds(20)) == std::future_status::ready;
+  };
+  (void)asked(hole.address - space_->begin(), hole.size);
+  EXPECT_TRUE(went_on);
+  ASSERT_TRUE(other.valid());
+  other.wait();
+  ASSERT_EQ(space_->validate(), nullptr);
+  space_.reset();  // before its host
 }
 
 }  // namespace

@@ -116,6 +116,8 @@ TEST_F(PagedSpaceTest, BadConfigurationsGetTypedErrors) {
             ErrorCode::invalid_configuration);
   EXPECT_EQ(code({.size = 1_MiB, .cell = 300_B}), ErrorCode::invalid_configuration);
   EXPECT_EQ(code({.size = 1_MiB, .cell = 2_KiB}), ErrorCode::invalid_configuration);
+  for (const unsigned bit : {57U, 58U, 63U})
+    EXPECT_EQ(code({.size = 1_MiB, .cell = Bytes{1ULL << bit}}), ErrorCode::invalid_configuration) << bit;
   EXPECT_EQ(code({.size = 1_MiB, .memory_type = 7}), ErrorCode::invalid_configuration);
   EXPECT_EQ(code({.size = 1_MiB}), kDone);
 }

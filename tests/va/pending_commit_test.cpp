@@ -1,7 +1,8 @@
 // Commits in three parts, several at once, and maps of many pages in one. V24, R7.
+#include <functional>
 #include <gtest/gtest.h>
 
-#include "vaspace/va/va_space.hpp"
+#include "vaspace/va/shared_va_space.hpp"
 
 #include "model_backend.hpp"
 #include "support/faulty_backend.hpp"
@@ -27,6 +28,7 @@ class PointsBackend : public ForwardingBackend {
   Result<TimelinePoint> bind(std::span<const BindOp> ops,
                              std::span<const TimelinePoint> waits) noexcept override {
     waited.assign(waits.begin(), waits.end());
+    if (on_bind) on_bind();
     const auto done = next().bind(ops, {});
     if (!done) return done;
     return TimelinePoint{TimelineId{7}, ++last};
@@ -34,6 +36,7 @@ class PointsBackend : public ForwardingBackend {
   Result<void> wait(TimelinePoint, std::uint64_t) noexcept override { return {}; }
 
   std::vector<TimelinePoint> waited;
+  std::function<void()> on_bind;  // no lock is held then
   std::uint64_t last = 0;
 };
 
@@ -161,6 +164,59 @@ TEST_F(PendingCommits, R7_OneThatIsRefusedHasChangedNothing) {
   space_->carry_out(first);
   EXPECT_TRUE(space_->end(first));
   EXPECT_EQ(object_at(6), 3U);
+}
+
+// Addresses that a commit is about belong to it already, though nothing is mapped there before its end.
+TEST_F(PendingCommits, WhatIsAboutToBeMappedIsNotHandedOut) {
+  const auto taken = space_->allocate({.size = kPage * 2});
+  ASSERT_TRUE(taken && taken->address == at(0));
+  PendingCommit pending(host_.allocator());
+  ASSERT_TRUE(space_->begin_map(memory(1, 3, 1), pending));
+  EXPECT_EQ(space_->free(at(0)).error().code, ErrorCode::wrong_state);
+  EXPECT_EQ(space_->allocate({.size = kPage, .at = at(3)}).error().code, ErrorCode::out_of_space);
+  EXPECT_EQ(space_->allocate({.size = kPage})->address, at(4));
+  EXPECT_EQ(space_->explain({.size = kPage * 16 - kPage * 5})->largest, kPage * 11);
+  space_->carry_out(pending);
+  ASSERT_TRUE(space_->end(pending));
+  EXPECT_EQ(space_->free(at(0)).error().code, ErrorCode::wrong_state);
+  ASSERT_TRUE(space_->unmap(at(1), kPage * 3));
+  EXPECT_TRUE(space_->free(at(0)));
+}
+
+// Commits that were under way together leave as many points to wait for, whoever commits next. What takes
+// back one of them has room for that.
+TEST(SharedVaSpaceTest, WhatIsTakenBackAfterOverlappingCommitsAsksForNoHostMemory_R7) {
+  constexpr std::uint64_t kTogether = 6;
+  TestHost host;
+  Capabilities can;
+  can.partial_unbind = can.physical_offset = can.replace = can.set_access = true;
+  ModelBackend model(16, can);
+  PointsBackend points(model);
+  auto made = VaSpace::create(points, {.size = kPage * 16, .host = host.allocator()});
+  ASSERT_TRUE(made);
+  SharedVaSpace space(std::move(*made), host.allocator());
+  ASSERT_TRUE(space.keep_for_undo(kTogether, 1));
+  const auto map = [&](std::uint64_t page, bool back) {
+    MapRequest request = memory(page, 1, page + 1);
+    if (!back) request.backing = Backing::read_only_memory;
+    return (back ? space.map_back(request) : space.map(request)).has_value();
+  };
+  std::uint64_t next = 0;
+  points.on_bind = [&] {
+    if (++next < kTogether) {
+      EXPECT_TRUE(map(next, false));
+    }
+  };
+  ASSERT_TRUE(map(0, false));
+  points.on_bind = nullptr;
+  host.fail_forever(true);
+  host.fail_at(1);
+  for (std::uint64_t page = 0; page < kTogether; ++page)
+    EXPECT_TRUE(map(page, true)) << page;
+  EXPECT_EQ(points.waited.size(), 1U);
+  host.fail_at(0);
+  host.fail_forever(false);
+  EXPECT_EQ(space->validate(), nullptr);
 }
 
 TEST_F(PendingCommits, ManyPagesAreOneCallOfTheDriver) {

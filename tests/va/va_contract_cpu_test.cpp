@@ -43,6 +43,14 @@ INSTANTIATE_TEST_SUITE_P(Cpu, VaContract,
                                          on_cpu("WholeUnbinds", false, true, false),
                                          on_cpu("NoOffsets", false, false, true)),
                          [](const auto& one) { return one.param.name; });
+INSTANTIATE_TEST_SUITE_P(Cpu, VaOffsetsContract,
+                         testing::Values(on_cpu("AsItIs", true, true, true),
+                                         on_cpu("WithoutAliasing", true, true, false),
+                                         on_cpu("WholeUnbinds", false, true, false)),
+                         [](const auto& one) { return one.param.name; });
+INSTANTIATE_TEST_SUITE_P(Cpu, VaWholeObjectsContract,
+                         testing::Values(on_cpu("NoOffsets", false, false, true)),
+                         [](const auto& one) { return one.param.name; });
 
 }  // namespace
 }  // namespace vaspace::test

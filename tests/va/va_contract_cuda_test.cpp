@@ -48,6 +48,12 @@ INSTANTIATE_TEST_SUITE_P(
                     on_cuda("TwoPageSizes", VASPACE_CUDA_PROFILES "/small_two_sizes.json"),
                     on_cuda("Late", VASPACE_CUDA_PROFILES "/small_64k.json", "delay_us=0..20")),
     [](const auto& one) { return one.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Cuda, VaWholeObjectsContract,
+    testing::Values(on_cuda("OnePageSize", VASPACE_CUDA_PROFILES "/small_64k.json"),
+                    on_cuda("TwoPageSizes", VASPACE_CUDA_PROFILES "/small_two_sizes.json"),
+                    on_cuda("Late", VASPACE_CUDA_PROFILES "/small_64k.json", "delay_us=0..20")),
+    [](const auto& one) { return one.param.name; });
 
 }  // namespace
 }  // namespace vaspace::test

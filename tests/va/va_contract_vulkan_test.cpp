@@ -68,6 +68,35 @@ INSTANTIATE_TEST_SUITE_P(
         sparse("Aliasing", {.profile = "discrete_rebar", .settings = "ignore=V27", .validate = false}, true),
         sparse("TinyAndLate", {.profile = "tiny", .settings = "delay_us=0..20", .validate = false}, false)),
     [](const auto& one) { return one.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Sparse, VaOffsetsContract,
+    testing::Values(
+        sparse("WithoutAliasing", {.profile = "discrete_bar256", .validate = false}, false),
+        sparse("Aliasing", {.profile = "discrete_rebar", .settings = "ignore=V27", .validate = false}, true),
+        sparse("TinyAndLate", {.profile = "tiny", .settings = "delay_us=0..20", .validate = false}, false)),
+    [](const auto& one) { return one.param.name; });
+
+// The profile says of which types pages can be, and nothing else makes them (V6).
+TEST(SparsePages, AreOfTheTypesThatTheProfileNames_V6) {
+  for (const char* name : {"discrete_bar256", "integrated", "tiny"}) {
+    TestHost host;
+    SparseDevice device;
+    ASSERT_TRUE(device.open({.profile = name, .validate = false}, false, host.allocator()));
+    const DeviceProfile& profile = device.backend().profile();
+    EXPECT_NE(profile.pageable_types, ~0U);
+    for (std::uint32_t type = 0; type < profile.memory_type_count; ++type) {
+      const auto pages = PagedSpace::create(device.backend(), {.size = 8_MiB, .memory_type = type});
+      ASSERT_EQ(pages.has_value(), profile.pages_of(type)) << name << " " << type;
+      PhysicalId id;
+      const auto made =
+          device.backend().create_physical({.size = profile.page_sizes[0], .memory_type = type}, {&id, 1});
+      if (made) {
+        EXPECT_TRUE(device.backend().destroy_physical({&id, 1}));
+      }
+      EXPECT_EQ(made.has_value(), profile.pages_of(type)) << name << " " << type;
+    }
+  }
+}
 
 }  // namespace
 }  // namespace vaspace::test

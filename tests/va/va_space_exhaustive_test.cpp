@@ -331,11 +331,16 @@ struct Sizes {
 // Objects as large as the space, each page of them at its own place: everything splits and merges. And
 // smaller ones that go anywhere: what continues what depends on the offset, and aliases come about.
 std::vector<Sizes> sizes_for(const Capabilities& can) {
-  if (!can.physical_offset) return {{{2, 1, 1}, false}};
+  if (!can.physical_offset) {
+    // Three pages of an object have both rests; without aliasing the states are few.
+    if (widened()) return {{{3, 2, 1}, false}};
+    if (!can.aliasing) return {{{3, 1, 1}, false}};
+    return {{{2, 1, 1}, false}};
+  }
   std::vector<Sizes> sizes;
-  if (can.aliasing || widened()) sizes.push_back({{kPages, kPages, kPages}, true});
+  if (can.aliasing || !can.completes_later || widened()) sizes.push_back({{kPages, kPages, kPages}, true});
   if (!can.aliasing || widened()) sizes.push_back({{2, 1, 1}, false});
-  if (widened()) sizes.push_back({{2, 2, 1}, false});
+  if (widened()) sizes.push_back({{3, 2, 1}, false});
   return sizes;
 }
 

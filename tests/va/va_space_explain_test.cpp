@@ -126,6 +126,24 @@ TEST_F(AddressesExplained, AddressesThatAreAnothers) {
   EXPECT_TRUE(explained({.size = kPage * 4, .at = at(3)}).fits);
 }
 
+TEST_F(AddressesExplained, TheFirstMappingInTheWayIsSaid) {
+  map(2);
+  map(5);
+  map(6);
+  take(7, 2);
+  const AddressShortfall shortfall = explained({.size = kPage * 5 - 1_B, .at = at(3)});
+  ASSERT_TRUE(shortfall.mapped_in_the_way && shortfall.in_the_way);
+  EXPECT_EQ(shortfall.mapped_in_the_way->address, at(5));
+  EXPECT_EQ(shortfall.mapped_in_the_way->mapping.physical, PhysicalId{6});
+  EXPECT_EQ(shortfall.in_the_way, (AddressRange{at(7), kPage * 2}));
+  const AddressShortfall beside = explained({.size = kPage * 2, .at = at(8)});
+  EXPECT_EQ(beside.in_the_way, (AddressRange{at(7), kPage * 2})) << "it began before";
+  EXPECT_FALSE(beside.mapped_in_the_way);
+  ASSERT_TRUE(space_->unmap(at(2), kPage));
+  ASSERT_TRUE(space_->unmap(at(5), kPage));
+  ASSERT_TRUE(space_->unmap(at(6), kPage));
+}
+
 TEST_F(AddressesExplained, AddressesThatAreMappedThoughNobodyHasThem) {
   for (std::uint64_t page = 2; page < kPages; page += 4)
     map(page);

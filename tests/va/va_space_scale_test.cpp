@@ -39,7 +39,7 @@ TEST(VaSpaceScale, LevelsGrowWithTheLogarithmOfTheMappings) {
 // What a map and an unmap do to the tree: an interval that is cut in two, and the rest put back. Each goes
 // down the levels once and makes or frees at most a node of each, however many mappings there are.
 TEST(VaSpaceScale, AMapAndAnUnmapMakeAndFreeAtMostANodeALevel) {
-  for (const std::uint64_t n : {1'000ULL, 10'000ULL, 100'000ULL}) {
+  for (const std::uint64_t n : {1'000ULL, 10'000ULL, 100'000ULL, 1'000'000ULL}) {
     Tree tree(default_host_allocator());
     for (std::uint64_t i = 0; i < n; ++i) {
       ASSERT_TRUE(tree.prepare(1));

@@ -94,6 +94,7 @@ TEST_F(HeapTest, ASharedBufferThatWasRefusedLeavesItsPlace) {
       EXPECT_FALSE(heap->alloc_buffer(1_KiB, VK_BUFFER_USAGE_VERTEX_BUFFER_BIT)) << call;
       TestDevice::control().clear_failures();
       EXPECT_EQ(heap->report().memory.total.live, 0_B) << call;
+      EXPECT_EQ(TestDevice::control().memory_bytes(), 0U) << call << ": it does not wait for a collect (R7)";
     }
     auto made = heap->alloc_buffer(1_KiB, VK_BUFFER_USAGE_VERTEX_BUFFER_BIT);
     ASSERT_TRUE(made);

@@ -37,6 +37,7 @@ class HeapTest : public testing::Test {
     if (gpu == nullptr) GTEST_SKIP() << "no such driver";
     vulkan::BackendConfig config = gpu->config();
     config.host = host.allocator();
+    config.functions = functions;
     backend = vulkan::Backend::create(config).value();
     vulkan::HeapConfig heap_config;
     heap_config.memory.host = host.allocator();
@@ -50,6 +51,8 @@ class HeapTest : public testing::Test {
     heap_config.memory.small = small;
     heap_config.memory.keep = 0_B;
     heap_config.memory.keep_percent = 0;
+    heap_config.memory.on_misuse = on_misuse;
+    heap_config.memory.on_leak = on_leak;
     heap_config.memory.first_block = heap_config.memory.largest_block = block;
     heap.emplace(vulkan::Heap::create(*backend, heap_config).value());
   }
@@ -82,6 +85,9 @@ class HeapTest : public testing::Test {
   bool sparse = true;
   Bytes small = 64_KiB, block{};
   bool lost = false;
+  std::vector<vulkan::NamedFunction> functions;  // in place of the driver's
+  MisuseHandler on_misuse{};
+  HeapLeakHandler on_leak{};
   std::string last_feature, last_driver;
   std::unique_ptr<TestDevice> gpu;
   HostObject<vulkan::Backend> backend;

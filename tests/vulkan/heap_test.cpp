@@ -222,6 +222,8 @@ TEST_F(HeapTest, BadRequestsGetOneTypedError) {
   EXPECT_EQ(code(heap->create_image({.info = &planes})), ErrorCode::not_supported) << "more than one memory";
   EXPECT_EQ(code(heap->alloc_buffer(0_B, kTransfer)), ErrorCode::invalid_size);
   EXPECT_EQ(code(heap->alloc_buffer(16_B, 0)), ErrorCode::invalid_argument);
+  EXPECT_EQ(code(heap->alloc_buffer({.size = 16_B, .usage = kTransfer, .alignment = Alignment{3}})),
+            ErrorCode::invalid_alignment);
   EXPECT_EQ(heap->report().buffers, 0U);
 }
 

@@ -2,6 +2,7 @@
 // is made under a lock that alloc_buffer needs (T2: it goes on while another thread's page is being bound).
 #include <array>
 #include <atomic>
+#include <future>
 #include <thread>
 
 #include "vulkan/heap_fixture.hpp"
@@ -156,6 +157,8 @@ TEST_F(HeapThreads, T1_CountsAreOfAllThreads) {
 TEST_F(HeapThreads, T2_SubBuffersOnBoundPagesDoNotWaitForAnothersBind) {
   open({.profile = "discrete_bar256", .validate = false});
   auto first = heap->alloc_buffer(1_KiB, VK_BUFFER_USAGE_VERTEX_BUFFER_BIT).value();
+  const auto binds = [] { return TestDevice::control().call_count("vkQueueBindSparse"); };
+  const std::uint64_t before = binds();
   TestDevice::control().hold_queues(1);
   std::atomic<bool> done{false};
   std::jthread large([&] {
@@ -163,9 +166,17 @@ TEST_F(HeapThreads, T2_SubBuffersOnBoundPagesDoNotWaitForAnothersBind) {
     EXPECT_TRUE(made);
     done = true;
   });
+  while (binds() == before)
+    std::this_thread::yield();
   // Slots of the page that is there already.
-  for (int i = 0; i < 200; ++i)
-    EXPECT_TRUE(heap->alloc_buffer(1_KiB, VK_BUFFER_USAGE_VERTEX_BUFFER_BIT));
+  std::promise<void> promise;
+  std::future<void> went_on = promise.get_future();
+  std::jthread others([&] {
+    for (int i = 0; i < 200; ++i)
+      EXPECT_TRUE(heap->alloc_buffer(1_KiB, VK_BUFFER_USAGE_VERTEX_BUFFER_BIT));
+    promise.set_value();
+  });
+  EXPECT_EQ(went_on.wait_for(std::chrono::seconds(20)), std::future_status::ready) << "held up for good";
   EXPECT_FALSE(done) << "its pages are not bound yet";
   TestDevice::control().hold_queues(0);
 }

@@ -66,6 +66,10 @@ class RefusalsTest : public RulesTest {
     points = add_timeline();
     gpu->signal(timeline, 1);
   }
+  // What the driver has given, before anything is collected.
+  static std::pair<std::uint64_t, std::uint64_t> held() {
+    return {TestDevice::control().live_objects(), TestDevice::control().memory_bytes()};
+  }
   State state() {
     heap->collect();
     heap->trim();
@@ -134,8 +138,12 @@ class RefusalsTest : public RulesTest {
     if (is_wait(function) || result == VK_ERROR_DEVICE_LOST) return;
     const State before = state();
     EXPECT_NE(TestDevice::control().fail_share(known(function).c_str(), 1, 1, result), 0) << where;
+    const auto held_before = held();
     const std::optional<Error> error = scene(*this);
     TestDevice::control().clear_failures();
+    if (error && one_call) {
+      EXPECT_EQ(held(), held_before) << where << ", always: it goes back at once";
+    }
     if (error) {
       ++told;
       EXPECT_EQ(*error, error_for(result)) << where << ", always: " << to_string(error->code);
@@ -149,7 +157,11 @@ class RefusalsTest : public RulesTest {
     const State before = state();
     const std::uint64_t injected = TestDevice::control().injected_count();
     EXPECT_NE(TestDevice::control().fail_call(known(function).c_str(), nth, result), 0) << where;
+    const auto held_before = held();
     const std::optional<Error> error = scene(*this);
+    if (error && one_call && result != VK_ERROR_DEVICE_LOST) {
+      EXPECT_EQ(held(), held_before) << where << ": it goes back at once";
+    }
     const bool hit = TestDevice::control().injected_count() != injected;
     TestDevice::control().clear_failures();
     // A second try, other types of memory, smaller blocks and a later look do for some. Of a lost device
@@ -182,6 +194,8 @@ class RefusalsTest : public RulesTest {
  protected:
   int told = 0;       // of what was injected, as errors
   bool ends = false;  // what takes the scene back has nobody to tell
+  // The scene is one call that takes from the device: what it was refused leaves nothing, before any collect.
+  bool one_call = false;
 };
 
 #define VASPACE_TRY(expression) \
@@ -193,6 +207,25 @@ std::optional<Error> mapped_buffer(RefusalsTest& test) {
   VASPACE_TRY(buffer);
   VASPACE_TRY(test.heap->flush(*buffer));
   VASPACE_TRY(test.heap->invalidate(*buffer));
+  return std::nullopt;
+}
+
+std::optional<Error> mapped_alone(RefusalsTest& test) {
+  const auto buffer = test.heap->create_buffer({.size = 1_MiB,
+                                                .usage = kTransfer,
+                                                .intent = Intent::upload,
+                                                .mapping = Mapping::required,
+                                                .dedicated = DedicatedWish::required});
+  VASPACE_TRY(buffer);
+  return std::nullopt;
+}
+
+std::optional<Error> several_at_once(RefusalsTest& test) {
+  const vulkan::BufferRequest request{
+      .size = 1_MiB, .usage = kTransfer, .dedicated = DedicatedWish::required};
+  const std::array<vulkan::BufferRequest, 3> requests{request, request, request};
+  std::array<vulkan::Buffer, 3> all;
+  VASPACE_TRY(test.heap->create_buffers(requests, all));
   return std::nullopt;
 }
 
@@ -341,10 +374,20 @@ std::optional<Error> sparse_backend(RefusalsTest& test, bool residency) {
 TEST_F(RefusalsTest, R7_AMappedBuffer) {
   refuse_each("mapped buffer", &mapped_buffer, 13, 1);
 }
+TEST_F(RefusalsTest, R7_AMappedBufferAlone) {
+  one_call = true;
+  refuse_each("mapped alone", &mapped_alone, 10, 1);
+}
+TEST_F(RefusalsTest, R7_SeveralBuffersAtOnce) {
+  one_call = true;
+  refuse_each("several at once", &several_at_once, 20, 1);
+}
 TEST_F(RefusalsTest, R7_AMovableBuffer) {
+  one_call = true;
   refuse_each("movable buffer", &movable_buffer, 10, 1);
 }
 TEST_F(RefusalsTest, R7_ADedicatedImage) {
+  one_call = true;
   refuse_each("dedicated image", &dedicated_image, 10, 1);
 }
 TEST_F(RefusalsTest, R7_ASubBufferOfASharedBuffer) {

@@ -108,18 +108,23 @@ TEST_F(Refusals, R7_EveryRequestToTheHostRefusedOnce) {
   EXPECT_GT(refused, 10);
 }
 
+// Queues are late, so that something is under way when the device is lost.
 TEST_F(SparseTextureTest, ALostDeviceIsSaidSo) {
-  open_textures({.profile = "discrete_bar256", .validate = false});
+  open_textures({.profile = "discrete_bar256", .settings = "delay_us=50000..60000", .validate = false});
   lost = true;
   SparseTexture terrain = texture({});
   change(terrain, {.width = 2});
+  const TileChange more{&terrain, {.y = 1}, true};
+  const auto unfinished = textures->update({&more, 1});
+  ASSERT_TRUE(unfinished);
   TestDevice::control().lose_devices();
   const TileChange one{&terrain, {.x = 2}, true};
   EXPECT_EQ(code(textures->update({&one, 1})), ErrorCode::device_lost);
-  EXPECT_EQ(terrain.resident_tiles(), 2U);
+  EXPECT_EQ(terrain.resident_tiles(), 3U);
   terrain.reset();
   textures->collect();
   EXPECT_EQ(textures->report().retired, 0U) << "it runs no more";
+  EXPECT_EQ(code(textures->wait(*unfinished, kForever)), ErrorCode::device_lost) << "and never did that";
   EXPECT_EQ(live(), 0_B);
 }
 
@@ -129,6 +134,7 @@ struct MetadataDriver {
   static constexpr std::uint32_t kLayers = 2;
   static inline PFN_vkGetImageSparseMemoryRequirements2 needs = nullptr;
   static inline PFN_vkQueueBindSparse bind = nullptr;
+  static inline VkDeviceSize stride = 1 << 20;
   static inline std::vector<std::vector<VkSparseMemoryBind>> opaque;  // by batch
 
   // Says that the image has metadata, two blocks for each layer, behind everything else.
@@ -141,7 +147,7 @@ struct MetadataDriver {
     extra.formatProperties.aspectMask = VK_IMAGE_ASPECT_METADATA_BIT;
     extra.imageMipTailSize = 128 << 10;
     extra.imageMipTailOffset = 1 << 30;
-    extra.imageMipTailStride = 1 << 20;
+    extra.imageMipTailStride = stride;
     ++*count;
   }
   // Keeps the binds of metadata to itself: the driver behind it has none.
@@ -198,6 +204,12 @@ TEST_F(SparseTextureTest, V22_MetadataIsBoundFirst) {
   change(terrain, {});  // behind it in the chain
   textures->collect();
   EXPECT_EQ(textures->report().retired, 0U);
+
+  // What no tail can be bound at is a driver's fault, where there is a second one.
+  MetadataDriver::stride = (1 << 20) + 4096;
+  EXPECT_EQ(code(try_texture({.extent = {256, 256, 1}, .levels = 9, .layers = 2})), ErrorCode::driver_error);
+  EXPECT_TRUE(try_texture({.extent = {256, 256, 1}, .levels = 9}));
+  MetadataDriver::stride = 1 << 20;
   EXPECT_EQ(textures->validate(), nullptr);
 }
 

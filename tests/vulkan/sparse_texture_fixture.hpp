@@ -30,14 +30,14 @@ inline VkImageCreateInfo texture_info(const TextureShape& shape) {
 
 class SparseTextureTest : public HeapTest {
  protected:
-  void open_textures(const DeviceWish& wish, std::span<const vulkan::NamedFunction> functions = {}) {
+  void open_textures(const DeviceWish& wish, std::span<const vulkan::NamedFunction> named = {}) {
     textures.reset();
     open(wish);
     ASSERT_NE(gpu, nullptr);
-    ASSERT_TRUE(make_textures(functions));
+    ASSERT_TRUE(make_textures(named));
   }
-  [[nodiscard]] bool make_textures(std::span<const vulkan::NamedFunction> functions = {}) {
-    auto made = SparseTextures::create(*heap, {.sparse = queue(), .functions = functions});
+  [[nodiscard]] bool make_textures(std::span<const vulkan::NamedFunction> named = {}) {
+    auto made = SparseTextures::create(*heap, {.sparse = queue(), .functions = named});
     if (!made) return false;
     textures.emplace(std::move(*made));
     return true;

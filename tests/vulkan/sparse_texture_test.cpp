@@ -328,6 +328,21 @@ TEST_F(SparseTextureTest, BadRequestsAreNamed) {
   info = texture_info({});
   info.tiling = VK_IMAGE_TILING_LINEAR;
   EXPECT_EQ(code(textures->create_texture({.info = &info})), ErrorCode::invalid_argument);
+  const std::uint64_t images = calls("vkCreateImage");
+  for (const std::uint32_t levels : {12U, 33U, ~0U}) {
+    info = texture_info({.extent = {1024, 600, 1}, .levels = levels});
+    EXPECT_EQ(code(textures->create_texture({.info = &info})), ErrorCode::invalid_argument) << levels;
+  }
+  EXPECT_EQ(calls("vkCreateImage"), images) << "it has not been asked";
+  EXPECT_TRUE(try_texture({.extent = {1024, 600, 1}, .levels = 11}));
+  // Tiles in three directions that are 0 modulo 2^64, and one more than the layers can be multiplied by.
+  info = texture_info({});
+  info.imageType = VK_IMAGE_TYPE_3D;
+  info.extent = {~0U, ~0U, ~0U};
+  EXPECT_EQ(code(textures->create_texture({.info = &info})), ErrorCode::out_of_address_space);
+  info = texture_info({.extent = {~0U, ~0U, 1}});
+  info.arrayLayers = ~0U;
+  EXPECT_EQ(code(textures->create_texture({.info = &info})), ErrorCode::out_of_address_space);
   info = texture_info({.format = VK_FORMAT_D32_SFLOAT_S8_UINT});
   info.usage = VK_IMAGE_USAGE_DEPTH_STENCIL_ATTACHMENT_BIT;
   EXPECT_EQ(code(textures->create_texture({.info = &info})), ErrorCode::not_supported) << "it has no tiles";

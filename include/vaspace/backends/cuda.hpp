@@ -13,7 +13,8 @@
 //    they were got (C9, C17).
 //  - A call that fails has restored what it had changed (C16). Only where the driver refuses to take a step
 //    back does the backend answer device_lost from then on: what is mapped is not known any more.
-//  - Error::native is the CUresult.
+//  - Error::native is the CUresult; 0 where the library refused before any driver call (an argument, a state,
+//    a size that no device has addresses for, no host memory).
 //
 // Binding is done when bind() returns. Streams are timelines: mark() says where one is, a point can be waited
 // for, and bind() and copy() begin after the points that they are given (C13: an unbind does not wait for
@@ -41,6 +42,13 @@ struct Refusal {
   int needed_version = 0;     // of the function that is missing
   const char* function = "";  // of the driver: the one that is missing or refused
   char text[256] = {};        // one sentence
+};
+
+// Bytes of the host's and of the device's that are the same after a copy.
+struct HostCopy {
+  std::byte* host = nullptr;
+  Address device{};
+  Bytes size{};
 };
 
 struct BackendConfig {
@@ -91,6 +99,9 @@ class Backend final : public vaspace::Backend {
   // invalid_argument (no such stream), not_supported (as known_stream), wrong_state (it captures a graph),
   // device_lost, out_of_host_memory, driver_error.
   [[nodiscard]] Result<TimelinePoint> mark(Stream stream) noexcept;
+  // Whether the stream is of this device's primary context, as nullptr is here: work on others is ordered by
+  // events that their own contexts made. Errors: what the driver says.
+  [[nodiscard]] Result<bool> is_own(Stream stream) noexcept;
   // Whether all that was put on the stream so far is done: mark() and completed() in one, without an event.
   // A stream that captures a graph is not.
   [[nodiscard]] Result<bool> idle(Stream stream) noexcept;
@@ -101,7 +112,9 @@ class Backend final : public vaspace::Backend {
   void forget(Stream stream) noexcept;
 
   // Between host and device memory. The host's side may be pageable; the call returns when the bytes are
-  // there. Errors: as of copy().
+  // there: of all of them, waited for once. Errors: as of copy(); then some bytes may have been copied.
+  [[nodiscard]] Result<void> copy_to_host(std::span<const HostCopy> copies) noexcept;
+  [[nodiscard]] Result<void> copy_from_host(std::span<const HostCopy> copies) noexcept;
   [[nodiscard]] Result<void> copy_to_host(std::byte* to, Address from, Bytes size) noexcept;
   [[nodiscard]] Result<void> copy_from_host(Address to, const std::byte* from, Bytes size) noexcept;
   // Puts a fill of bound memory on the stream.

@@ -82,11 +82,17 @@ struct DeviceProfile {
   // Units of physical memory; none where `bind` is off.
   std::uint32_t page_size_count = 0;
   std::array<Bytes, kMaxPageSizes> page_sizes{};
+  // Memory types that pages can be of, one bit each: of others create_physical makes none that could be
+  // bound.
+  std::uint32_t pageable_types = ~std::uint32_t{0};
   // Every reservation's address and size are multiples of this, whatever is asked for.
   Bytes reservation_granularity{};
   Capabilities capabilities{};
 
   [[nodiscard]] std::span<const Bytes> pages() const noexcept { return {page_sizes.data(), page_size_count}; }
+  [[nodiscard]] bool pages_of(std::uint32_t type) const noexcept {
+    return type < memory_type_count && (pageable_types >> type & 1U) != 0;
+  }
   [[nodiscard]] bool offers_page(Bytes size) const noexcept {
     for (const Bytes page : pages()) {
       if (page == size) return true;

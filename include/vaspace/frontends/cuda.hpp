@@ -16,13 +16,16 @@
 //    emptied or pooled is collected before, and waited for.
 //  - A call that fails has changed nothing but, perhaps, what is cached (R7). In the steady state allocate
 //    and free of device memory make no driver call.
-//  - Error::native holds the CUresult: the driver's, or the one that the driver would give.
+//  - Error::native holds the CUresult: the driver's, or the one that the driver would give; 0 where neither
+//    is: suspended memory, too many streams, no host memory, a configuration.
 //
 //  - Pinned memory is written by the host, which no stream orders: what is freed is given to nobody, on the
 //    same stream neither, before all that was put on the stream until then is done.
 //
 // A free orders nothing by itself: it says that all use of the memory has been put on the stream before.
-// CU_STREAM_LEGACY is nullptr; CU_STREAM_PER_THREAD is not_supported wherever a stream is asked for.
+// CU_STREAM_LEGACY is nullptr, the device's own default stream; CU_STREAM_PER_THREAD is not_supported
+// wherever a stream is asked for. Streams are of the device's primary context: others are invalid_argument
+// where they would get a pool.
 #pragma once
 
 #include <optional>
@@ -84,18 +87,22 @@ class StreamAllocator {
   explicit StreamAllocator(HostObject<State> state) noexcept;  // create() makes them
   StreamAllocator(const StreamAllocator&) = delete;
   StreamAllocator& operator=(const StreamAllocator&) = delete;
-  // Waits for the streams that used it and gives everything back; what is still live is gone.
+  // Waits for the device and gives everything back; what is still live is gone. Where the device does not say
+  // that it is idle, mappings are left to the backend, and pinned memory stays.
   ~StreamAllocator();
 
   // Errors: invalid_size, invalid_alignment, too_large, out_of_device_memory, out_of_address_space,
   // out_of_host_memory, out_of_space (more streams than max_pools), wrong_state (the stream was released, or
-  // the memory of this tag is suspended), not_supported (CU_STREAM_PER_THREAD), or what the driver said.
+  // the memory of this tag is suspended), invalid_argument (another context's stream), not_supported
+  // (CU_STREAM_PER_THREAD), or what the driver said.
   [[nodiscard]] Result<Address> allocate(const StreamRequest& request, Stream stream) noexcept;
   [[nodiscard]] Result<Address> allocate(Bytes size, Stream stream) noexcept {
     return allocate(StreamRequest{.size = size}, stream);
   }
-  // Never waits, never calls the driver. Errors, and nothing has changed: unknown_address (never given out,
-  // or freed already), interior_address, wrong_state (the stream was released), not_supported.
+  // Never waits, never calls the driver, needs no host memory and none of max_pools, whichever stream it is:
+  // one on which nothing was allocated is waited for itself where it gets no pool. Errors, and nothing has
+  // changed: unknown_address (never given out, or freed already), interior_address, wrong_state (the stream
+  // was released), not_supported.
   [[nodiscard]] Result<void> free(Address address, Stream stream) noexcept;
   // The memory is used on this stream too. Whatever is freed then goes back only when the stream has passed
   // all that was put on it until somebody wanted the memory; once is enough per allocation and stream.
@@ -107,10 +114,11 @@ class StreamAllocator {
 
   // Before the stream is destroyed. What was freed on it is everybody's once the stream's last event has
   // passed; what is live on it stays valid and is freed on another stream. Using the stream again is
-  // wrong_state until add_stream(), for the driver may give its number to a new one; eight bytes remember
-  // that. What it leaves is the next new stream's, which begins behind its last event where that has not
-  // passed and no pool is left. Errors: unknown_handle (no memory of it here), out_of_host_memory, or what
-  // the driver said: then the stream is not released.
+  // wrong_state until add_stream(), for the driver may give its number to a new one; a small record of each
+  // remembers that. One on which memory was only freed is waited for. What it leaves is the next new
+  // stream's, which begins behind its last event where that has not passed and no pool is left. Errors:
+  // unknown_handle (no memory of it here), out_of_host_memory, or what the driver said: then the stream is
+  // not released.
   [[nodiscard]] Result<void> release_stream(Stream stream) noexcept;
   // Only needed for a stream whose number was released before, and before it is used: it begins then behind
   // what was put on the released one. Errors: out_of_space, out_of_host_memory, or what the driver said; then
@@ -120,8 +128,8 @@ class StreamAllocator {
   // Takes the physical memory away from all memory, or from that of one tag, and gives it back to the device:
   // addresses stay. Waits for the streams that use it. Until resume() the memory must not be used; freeing it
   // is legal, allocating with that tag is wrong_state, on streams that are new too. Errors: wrong_state
-  // (suspended already), not_supported (pinned memory), out_of_host_memory, or what the driver said; then
-  // nothing is suspended.
+  // (suspended already, or no memory has the tag), not_supported (pinned memory), out_of_host_memory, or what
+  // the driver said; then nothing is suspended.
   [[nodiscard]] Result<void> suspend(Suspend how, std::optional<Tag> tag = std::nullopt) noexcept;
   // The same addresses hold the same bytes, or fresh memory. With a tag: that tag's memory, however it was
   // suspended; without: all that is suspended. Errors: wrong_state (not suspended),

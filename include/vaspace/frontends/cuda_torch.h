@@ -15,19 +15,22 @@
 extern "C" {
 #endif
 
-struct CUstream_st; /* cudaStream_t is a pointer to it */
+struct CUstream_st; /* cudaStream_t is a pointer to it; NULL is the default stream of the device named beside
+                     */
 
 /* Device memory in the order of the stream, or NULL: no memory, no such device, size below 1. Why is what
    vaspace_torch_last_error says. */
 void* vaspace_torch_allocate(ssize_t size, int device, struct CUstream_st* stream);
 /* `memory` was allocated on the device; all use of it is on the stream, or was waited for. NULL is nothing.
-   What is wrong is counted and said by vaspace_torch_last_error, and changes nothing. */
+   What is wrong is said by vaspace_torch_last_error, counted where the device has an allocator, and changes
+   nothing. */
 void vaspace_torch_free(void* memory, ssize_t size, int device, struct CUstream_st* stream);
 /* The memory, which is of whichever device, is used on this stream too: what is freed then waits for it as
    well. Of the type that PyTorch's set_record_stream_fn takes. NULL is nothing; what is wrong is counted as a
    bad free is. */
 void vaspace_torch_record_stream(void* memory, struct CUstream_st* stream);
-/* Before a stream is destroyed; 0, or the CUresult. */
+/* Before a stream is destroyed; 0, or the CUresult, which is CUDA_ERROR_UNKNOWN where no call of the driver
+   was refused. */
 int vaspace_torch_release_stream(int device, struct CUstream_st* stream);
 /* Where the driver has given a released stream's number to a new one, before that is used; 0, or the
    CUresult. A stream that was never released needs none. */

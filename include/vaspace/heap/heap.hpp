@@ -204,9 +204,10 @@ class BasicHeap {
   // was not allocated as aliasable, or is dedicated to a resource), unknown_handle, stale_handle,
   // out_of_host_memory.
   [[nodiscard]] Result<HeapAllocation> alias(const HeapAllocation& allocation) noexcept;
-  // The same for what is to lie there: of `wanted` the name and user data are taken, and its requirements,
-  // and what it says of device addresses, exporting, dedication and moving, are held against the memory.
-  // Errors: also invalid_argument (size, alignment or type do not fit), not_supported (the memory cannot).
+  // The same for what is to lie there: of `wanted` the name, user data and mapping are taken, and its
+  // requirements, and what it says of coherence, device addresses, exporting, dedication and moving, are held
+  // against the memory. Errors: also invalid_argument (size, alignment or type do not fit), not_supported
+  // (the memory cannot), or the driver's, where it is to be mapped.
   [[nodiscard]] Result<HeapAllocation> alias(const HeapAllocation& allocation,
                                              const HeapRequest& wanted) noexcept;
   // The whole memory object. The fd is the caller's; the other process needs the object's size and type,
@@ -239,8 +240,8 @@ class BasicHeap {
   [[nodiscard]] Result<void> destroy_pool(PoolId pool) noexcept;
   [[nodiscard]] Result<PoolReport> report(PoolId pool) const noexcept;
 
-  // Errors of all: unknown_handle, stale_handle. Pinned allocations are not moved; pins count. A pin, as a
-  // map(), cancels the move that its allocation is in.
+  // Errors of all: unknown_handle, stale_handle. Pinned allocations are not moved; pins count, but of what is
+  // never moved anyway because it is small. A pin, as a map(), cancels the move that its allocation is in.
   [[nodiscard]] Result<void> pin(const HeapAllocation& allocation) noexcept;
   [[nodiscard]] Result<void> unpin(const HeapAllocation& allocation) noexcept;  // also wrong_state
   // Fills `out` from the front; how many. 0: there is nothing left to gain by moves that may be planned now;

@@ -63,6 +63,8 @@ class AddressRanges {
   [[nodiscard]] Result<AddressRange> give(Address address) noexcept;
   // The one that holds the address. Errors: unknown_address.
   [[nodiscard]] Result<AddressRange> find(Address address) const noexcept;
+  // The first that has some of the range. O(log n).
+  [[nodiscard]] std::optional<AddressRange> first_in(AddressRange range) const noexcept;
 
   [[nodiscard]] std::size_t count() const noexcept { return taken_.size(); }
   [[nodiscard]] Bytes taken_bytes() const noexcept { return bytes_; }

@@ -69,7 +69,8 @@ class ElectricFence {
   // then it counts as freed, is bound still, and collect() tries again.
   [[nodiscard]] Result<void> free(Address address, std::string_view where = {}) noexcept;
   // The same once the device has passed all of `uses`: collect() unmaps it then. Errors: the same, and
-  // invalid_argument for more than four uses.
+  // invalid_argument for more than four uses, or one that no timeline of the backend ever answered. A use on
+  // a lost device has passed, and so has one on a timeline that was forgotten since.
   [[nodiscard]] Result<void> retire(Address address, std::span<const TimelinePoint> uses,
                                     std::string_view where = {}) noexcept;
   // Unmaps what has been retired and what the driver refused. How many ranges still wait.

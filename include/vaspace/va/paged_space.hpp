@@ -91,15 +91,15 @@ struct Shortfall {
   bool trim_helps = false;        // trim(0), then acquire
   bool compaction_helps = false;  // trim(0), compact() until finished, trim(0), then acquire
   Bytes budget_that_helps{};      // set_budget(this), then acquire; 0: the heap has not got it
-  bool other_type_helps = false;  // another space, of this memory type
+  bool other_type_helps = false;  // another space, of this memory type, which pages can be of
   std::uint32_t other_type = 0;
 };
 
 class PagedSpace {
  public:
   // `backend` outlives the space. Errors: invalid_size, invalid_configuration (page sizes that are not
-  // offered, a cell above 1/64 of a small page or no power of two), not_supported (the backend cannot bind),
-  // as VaSpace::create.
+  // offered, a cell above 1/64 of a small page or no power of two, a memory type that pages cannot be of),
+  // not_supported (the backend cannot bind), as VaSpace::create.
   [[nodiscard]] static Result<HostObject<PagedSpace>> create(Backend& backend,
                                                              const PagedSpaceConfig& config) noexcept;
   ~PagedSpace();
@@ -118,15 +118,17 @@ class PagedSpace {
   // it. Errors: invalid_size, invalid_argument (not aligned to cells), unknown_address (not all in the
   // space), wrong_state (some of it is live), timed_out (it shares a page whose writers could not be paused),
   // out_of_device_memory, out_of_host_memory, or the driver's. Nothing has changed then, but that empty pages
-  // may have been given back.
+  // may have been given back; and where the range is in several shared pages, some may be shared no more.
   [[nodiscard]] Result<void> acquire(Address address, Bytes size) noexcept;
   // It is live no more. Errors: as above, and wrong_state unless all of it is live; nothing has changed then.
   [[nodiscard]] Result<void> release(Address address, Bytes size) noexcept;
 
-  // Gives back empty pages above what may be retained. Bytes of physical memory given back.
+  // Gives back empty pages above what may be retained: no more than `retain`, and of it what the budget and
+  // the device's own (Backend::budget) leave beside what is in use. Bytes of physical memory given back.
   Bytes collect() noexcept;
   // From now on no more than `retain` of empty pages is kept; collects.
   Bytes trim(Bytes retain) noexcept;
+  // For what comes from now on; what is empty above it goes with the next collect(), what is live stays.
   void set_budget(Bytes budget) noexcept;
 
   // A step of moving live data to denser physical pages; see above. Large pages with empty parts are demoted,
@@ -139,7 +141,8 @@ class PagedSpace {
   [[nodiscard]] std::uint64_t measure() const noexcept;
 
   // What an acquire of the range would lack now. Errors: as acquire's for a bad range, wrong_state where some
-  // of it is live, out_of_host_memory. O(pages + small pages * mesh_probes).
+  // of it is live, out_of_host_memory. O(pages + small pages * mesh_probes); only the pages are looked at
+  // under the lock that acquire and release need.
   [[nodiscard]] Result<Shortfall> explain(Address address, Bytes size) const noexcept;
 
   // What lies behind one page of addresses, for pictures and tests.
@@ -228,7 +231,9 @@ class PagedSpace {
   [[nodiscard]] bool may_hold(Bytes sum, bool large, bool overdraw) const noexcept;
   void give(bool large, std::span<const PhysicalId> pages) noexcept;
   [[nodiscard]] PagePool& pool(bool large) noexcept { return large ? large_pool_ : small_pool_; }
+  [[nodiscard]] Bytes make_room(Bytes lacks, bool for_step) noexcept;
   [[nodiscard]] Bytes held() const noexcept;
+  [[nodiscard]] Bytes pooled() const noexcept;
   // What came of a bind. In place: the driver has taken it, whatever it said of its completion.
   struct Bound {
     bool in_place = false;
@@ -242,6 +247,7 @@ class PagedSpace {
   [[nodiscard]] Result<void> unmap_at(Address address, Bytes size) noexcept;
 
   // paged_space_collect.cpp
+  [[nodiscard]] Bytes may_retain(Bytes limit, Bytes unused) const noexcept;
   Bytes give_back(Bytes retain) noexcept;
   void drop_empty(const Span& span) noexcept;
   [[nodiscard]] std::uint32_t take_empty(std::span<std::uint32_t> out, Bytes retain,
@@ -271,6 +277,7 @@ class PagedSpace {
   [[nodiscard]] bool pause(Address address, Bytes size) const noexcept;
   void resume(Address address, Bytes size) const noexcept;
   void unguard_some(const StepMeter& meter, StepReport& report) noexcept;
+  [[nodiscard]] std::uint32_t next_guarded(std::uint32_t& looked) noexcept;
   [[nodiscard]] Result<void> stage(Lane& lane, bool large, PhysicalId physical) noexcept;
   [[nodiscard]] Result<void> unstage(Lane& lane, bool large, PhysicalId physical) noexcept;
   [[nodiscard]] Result<void> clear_staging(Lane& lane) noexcept;
@@ -305,17 +312,24 @@ class PagedSpace {
   // Whose pages a dry run supposes to be gone.
   enum class After : std::uint8_t { now, trim, compaction };
   [[nodiscard]] Bytes needed(const Span& span, After after) const noexcept;
+  // What a pass would have before it: copies, so that it can be packed without the lock.
   struct DryRun {
+    struct Source {
+      std::uint32_t next = kNone;
+      bool alone = false;  // with no other page that has something live
+    };
     DryRun(std::uint32_t words, const HostAllocator& host) noexcept
-        : packer(words, host), sources(host), heads(host), mask(host) {}
+        : packer(words, host), sources(host), heads(host), masks(host) {}
     MeshPacker packer;
     HostArray<Source> sources;
     HostArray<std::uint32_t> heads;
-    HostArray<std::uint64_t> mask;
+    HostArray<std::uint64_t> masks;  // of one source after the other
+    Bytes large{};                   // what stays behind large pages
   };
-  [[nodiscard]] Result<Bytes> demoted(DryRun& run, Bytes room) const noexcept;
-  [[nodiscard]] bool pack(std::uint32_t page, DryRun& run) const noexcept;
-  [[nodiscard]] Result<Bytes> compacted(Bytes room) const noexcept;
+  [[nodiscard]] bool demoted(DryRun& run, Bytes room) const noexcept;
+  [[nodiscard]] bool add_source(std::uint32_t page, DryRun& run) const noexcept;
+  [[nodiscard]] bool pack(std::uint32_t source, DryRun& run) const noexcept;
+  [[nodiscard]] Result<Bytes> compacted(DryRun& run) const noexcept;
   [[nodiscard]] std::optional<Bytes> room_of(std::uint32_t type) const noexcept;
   void find_memory(Bytes wanted, Shortfall& shortfall) const noexcept;
 
@@ -358,6 +372,7 @@ class PagedSpace {
   std::uint32_t cursor_ = 0;
   std::uint32_t demoting_ = kNone;  // block
   std::uint32_t promote_cursor_ = 0;
+  std::uint32_t guard_cursor_ = 0;
   std::uint32_t meshing_through_ = kNone;
   std::uint32_t fullest_ = 0;
   HostArray<Source> sources_;

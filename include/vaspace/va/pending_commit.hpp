@@ -21,9 +21,9 @@ class PendingCommit {
   PendingCommit(const PendingCommit&) = delete;
   PendingCommit& operator=(const PendingCommit&) = delete;
 
-  // Room for a map of one page or of so many new ones, and for any unmap of whole mappings of so many. False:
-  // no host memory.
-  [[nodiscard]] bool keep(std::size_t pages) noexcept;
+  // Room for a map of one page or of so many new ones, and for any unmap of whole mappings of so many, where
+  // no more than `commits` are ever under way at once. False: no host memory.
+  [[nodiscard]] bool keep(std::size_t pages, std::size_t commits = 1) noexcept;
 
  private:
   friend class VaSpace;

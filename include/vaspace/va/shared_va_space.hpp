@@ -15,6 +15,8 @@ namespace vaspace {
 
 class SharedVaSpace {
  public:
+  static constexpr std::size_t kMostCommits = 64;
+
   SharedVaSpace(HostObject<VaSpace> space, const HostAllocator& host) noexcept
       : space_(std::move(space)), host_(host) {}
   SharedVaSpace(const SharedVaSpace&) = delete;
@@ -31,8 +33,8 @@ class SharedVaSpace {
   // The space ends: nobody calls any more.
   void reset() noexcept;
 
-  // As VaSpace's; those of different addresses go on beside each other. Where as many are under way as there
-  // is host memory for, a call waits for one of them.
+  // As VaSpace's; those of different addresses go on beside each other. Where kMostCommits are under way, or
+  // as many as there is host memory for, a call waits for one of them.
   [[nodiscard]] Result<TimelinePoint> map(const MapRequest& request) noexcept;
   [[nodiscard]] Result<TimelinePoint> map_back(const MapRequest& request) noexcept;
   [[nodiscard]] Result<TimelinePoint> map_pages(Address address, std::span<const PhysicalId> pages) noexcept;

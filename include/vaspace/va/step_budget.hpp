@@ -15,8 +15,8 @@ struct StepClock {
 };
 
 // A step stops before the first page for which nothing is left, of time or of pages. It looks at the clock
-// before each page, so that it exceeds `time_ns` by one page at most. Without a clock there is no limit of
-// time; with `pages` alone a step does the same on every machine (R9).
+// before each page, so that it exceeds `time_ns` by one page at most, and what must be given back for it.
+// Without a clock there is no limit of time; with `pages` alone a step does the same on every machine (R9).
 struct StepBudget {
   std::uint64_t time_ns = kUnlimited;
   StepClock clock{};

@@ -9,8 +9,8 @@
 //    back what it has done, the range is torn: the map stands, its memory is not behind it. That is counted,
 //    and repair() or any later map over it mends it.
 //  - A plan is good for the state that it was made for and for one commit; another commit makes it stale.
-//  - Addresses are handed out where nothing is handed out and nothing mapped; mapping does not ask whether
-//    they are.
+//  - Addresses are handed out where nothing is handed out, nothing mapped, and no commit on its way; mapping
+//    does not ask whether they are.
 //
 // Externally synchronised; find and plan_* may go on together. An owner whose lock is not to be held while
 // the driver is called (T2) commits in three parts: begin_*, carry_out, end.
@@ -59,8 +59,9 @@ struct AddressShortfall {
   bool both_help = false;        // neither of the two alone may
   bool elsewhere_helps = false;  // at any address, where one was asked for
   bool unmapping_helps = false;  // first unmapping what is mapped at addresses that nobody was given
-  // At the address that was asked for: the first range that is handed out there.
+  // At the address that was asked for: the first range that is handed out there, and the first mapping.
   std::optional<AddressRange> in_the_way{};
+  std::optional<MappedRange> mapped_in_the_way{};
 };
 
 class VaSpace {
@@ -82,7 +83,8 @@ class VaSpace {
 
   // Addresses for the caller; nothing is mapped by this. Errors: as AddressRanges::take.
   [[nodiscard]] Result<AddressRange> allocate(const AddressRequest& request) noexcept;
-  // Errors: unknown_address, interior_address, wrong_state while something is mapped in it.
+  // Errors: unknown_address, interior_address, wrong_state while something is mapped in it or a commit that
+  // has not ended is about some of it.
   [[nodiscard]] Result<void> free(Address address) noexcept;
 
   // What allocate would do with this request, and why not. Nothing changes. Errors: as allocate's, but
@@ -131,9 +133,9 @@ class VaSpace {
 
   // Host memory for taking back what was done, before it is done: `undos` calls of map_back for one page
   // each, and any unmap of whole mappings, of up to `pages` pages; of begin_map_back and begin_unmap the
-  // same, where the commit keeps room for as many pages. Other commits leave that alone. It never becomes
-  // less. False: no host memory.
-  [[nodiscard]] bool keep_for_undo(std::size_t undos, std::size_t pages) noexcept;
+  // same, where the commit keeps room for as many pages. `commits`: that are ever under way at once. Other
+  // commits leave that alone. It never becomes less. False: no host memory.
+  [[nodiscard]] bool keep_for_undo(std::size_t undos, std::size_t pages, std::size_t commits = 1) noexcept;
   // As map, out of what is kept.
   [[nodiscard]] Result<TimelinePoint> map_back(const MapRequest& request) noexcept;
 
@@ -162,7 +164,8 @@ class VaSpace {
     std::uint64_t end = 0;
     bool torn = false;
   };
-  [[nodiscard]] std::optional<Address> behind_mapped(Address address, Bytes size) const noexcept;
+  [[nodiscard]] std::optional<Address> behind_used(Address address, Bytes size) const noexcept;
+  [[nodiscard]] std::optional<MappedRange> mapped_in(Address address, Bytes size) const noexcept;
   [[nodiscard]] Result<bool> would_give(const AddressRequest& request, bool mapped_counts) noexcept;
   [[nodiscard]] Part part_at(std::uint64_t at, std::uint64_t end) const noexcept;
   [[nodiscard]] Result<void> check_range(Address address, Bytes size) const noexcept;
@@ -176,6 +179,7 @@ class VaSpace {
   [[nodiscard]] bool set_waits(PendingCommit& commit, std::span<const TimelinePoint> waits) const noexcept;
   [[nodiscard]] static bool set_together(PendingCommit& commit) noexcept;
   [[nodiscard]] bool is_in_flight(const PendingCommit& commit) const noexcept;
+  [[nodiscard]] std::optional<Address> in_flight_in(std::uint64_t begin, std::uint64_t end) const noexcept;
   [[nodiscard]] Result<TimelinePoint> ask_driver(PendingCommit& commit) const noexcept;
   [[nodiscard]] Result<TimelinePoint> submit(PendingCommit& commit,
                                              std::span<const BindOp> ops) const noexcept;

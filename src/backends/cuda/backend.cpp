@@ -110,9 +110,12 @@ Result<void> Backend::add_peer(int device) noexcept {
     if (granted == CUDA_SUCCESS) continue;
     wanted.flags = CU_MEM_ACCESS_FLAGS_PROT_NONE;
     for (const auto* back = tree.ceiling(0); back != nullptr && back->begin < at->begin;
-         back = tree.ceiling(back->end))
-      (void)s.driver.set_access(back->begin, back->end - back->begin, &wanted, 1);
-    return fail(error_of(granted));
+         back = tree.ceiling(back->end)) {
+      const CUresult taken = insist(
+          [&]() noexcept { return s.driver.set_access(back->begin, back->end - back->begin, &wanted, 1); });
+      if (taken != CUDA_SUCCESS) s.lost = taken;
+    }
+    return s.lost == CUDA_SUCCESS ? fail(error_of(granted)) : s.alive();
   }
   wanted.flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
   s.reach.push_back_reserved(wanted);
@@ -135,9 +138,11 @@ Result<void> Backend::remove_peer(int device) noexcept {
       // What the peer has lost already it gets back.
       for (const auto* back = tree.ceiling(0); back != nullptr && back->begin < at->begin;
            back = tree.ceiling(back->end)) {
-        if (s.allow(back->begin, back->end, back->value.access) != CUDA_SUCCESS) s.lost = taken;
+        const CUresult given =
+            insist([&]() noexcept { return s.allow(back->begin, back->end, back->value.access); });
+        if (given != CUDA_SUCCESS) s.lost = given;
       }
-      return fail(error_of(taken));
+      return s.lost == CUDA_SUCCESS ? fail(error_of(taken)) : s.alive();
     }
     s.reach[i] = s.reach.back();
     s.reach.pop_back();

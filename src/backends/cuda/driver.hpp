@@ -24,15 +24,16 @@ namespace vaspace::cuda {
                   create, cuMemCreate, 10020) each(release, cuMemRelease, 10020) each(map, cuMemMap, 10020)  \
                   each(unmap, cuMemUnmap, 10020) each(set_access, cuMemSetAccess, 10020)                     \
                       each(export_handle, cuMemExportToShareableHandle, 10020) each(                         \
-                          import_handle, cuMemImportFromShareableHandle, 10020)                              \
-                          each(event_create, cuEventCreate, 2000) each(event_destroy, cuEventDestroy, 4000)  \
-                              each(event_record, cuEventRecord, 2000)                                        \
-                                  each(event_query, cuEventQuery, 2000) each(                                \
-                                      event_synchronize, cuEventSynchronize, 2000)                           \
-                                      each(stream_create, cuStreamCreate, 2000)                              \
-                                          each(stream_destroy, cuStreamDestroy, 4000)                        \
-                                              each(stream_query, cuStreamQuery, 2000) each(                  \
-                                                  stream_synchronize, cuStreamSynchronize, 2000)             \
+                          import_handle, cuMemImportFromShareableHandle, 10020) each(event_create,           \
+                                                                                     cuEventCreate, 2000)    \
+                          each(event_destroy, cuEventDestroy, 4000) each(event_record, cuEventRecord, 2000)  \
+                              each(event_query, cuEventQuery, 2000) each(                                    \
+                                  event_synchronize, cuEventSynchronize, 2000) each(stream_create,           \
+                                                                                    cuStreamCreate, 2000)    \
+                                  each(stream_destroy, cuStreamDestroy, 4000)                                \
+                                      each(stream_context, cuStreamGetCtx, 9020)                             \
+                                          each(stream_query, cuStreamQuery, 2000)                            \
+                                              each(stream_synchronize, cuStreamSynchronize, 2000)            \
                                                   each(stream_wait_event, cuStreamWaitEvent, 3020) each(     \
                                                       context_synchronize, cuCtxSynchronize, 2000)           \
                                                       each(copy_device, cuMemcpyDtoDAsync, 3020)             \

@@ -8,6 +8,8 @@
 #include "vaspace/backends/cuda_pinned.hpp"
 #include "vaspace/device/profile_checks.hpp"
 
+#include "errors.hpp"
+
 namespace vaspace::cuda {
 
 struct PinnedBackend::State {
@@ -16,9 +18,10 @@ struct PinnedBackend::State {
   State(const State&) = delete;
   State& operator=(const State&) = delete;
   ~State() {
-    if (!memory.empty()) (void)device.wait_idle();
+    // Memory that the device may still use is not given back: nobody will say any more when it may be (C13).
+    if (!memory.empty() && !insist_on([&] { return device.wait_idle(); })) return;
     for (const Piece& piece : memory)
-      if (piece.memory != nullptr) (void)give_back(piece);
+      if (piece.memory != nullptr) (void)insist_on([&] { return give_back(piece); });
   }
 
   struct Piece {
@@ -28,6 +31,11 @@ struct PinnedBackend::State {
     bool own = false;   // pages of this process that were pinned, and not the driver's
   };
 
+  // False: what is refused was asked for again, and is refused still.
+  template <class Step>
+  [[nodiscard]] static bool insist_on(Step&& step) noexcept {
+    return insist([&] { return step() ? CUDA_SUCCESS : CUDA_ERROR_UNKNOWN; }) == CUDA_SUCCESS;
+  }
   // Errors: out_of_host_memory, driver_error.
   [[nodiscard]] Result<Piece> take(Bytes size, Alignment alignment) noexcept;
   [[nodiscard]] Result<void> give_back(const Piece& piece) noexcept;

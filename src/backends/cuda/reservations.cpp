@@ -20,7 +20,8 @@ constexpr std::uint64_t kMaxParts = 64;
 
 }  // namespace
 
-// One reservation of the driver's. An alignment that the driver does not give is had by reserving more.
+// One reservation of the driver's. An alignment that the driver does not give is had by reserving more; what
+// it does not take back then is an orphan, for which reserve() has kept room.
 CUresult Backend::State::reserve_part(Bytes size, Alignment alignment, Address hint,
                                       CUdeviceptr& at) noexcept {
   const CUresult got = driver.reserve(&at, size.value, alignment.value, hint.value, 0);
@@ -29,7 +30,7 @@ CUresult Backend::State::reserve_part(Bytes size, Alignment alignment, Address h
     parts.insert({at, at + size.value, 0});
     return CUDA_SUCCESS;
   }
-  (void)driver.free_addresses(at, size.value);
+  if (driver.free_addresses(at, size.value) != CUDA_SUCCESS) orphans.push_back_reserved({0, at, size.value});
   const std::uint64_t more = size.value + alignment.value;
   const CUresult wide = driver.reserve(&at, more, 0, 0, 0);
   if (wide != CUDA_SUCCESS) return wide;
@@ -91,7 +92,7 @@ void Backend::State::free_parts(Address begin, Address end) noexcept {
 
 Result<Reservation> Backend::State::reserve(const ReservationRequest& request, Alignment alignment) noexcept {
   const bool room = reservations.reserve_one() && parts.reserve(parts.size() + kMaxParts + 2) &&
-                    orphans.reserve_more(parts.size() + kMaxParts + 2);
+                    orphans.reserve_more(parts.size() + 2 * (kMaxParts + 2));
   if (!room) return fail(ErrorCode::out_of_host_memory);
   const bool usable_hint = request.hint.value < kAddressSpace.value;
   const Address hint = usable_hint ? align_down(request.hint, alignment) : Address{};

@@ -50,6 +50,19 @@ Result<TimelinePoint> Backend::mark(Stream stream) noexcept {
   });
 }
 
+// The default stream is that of the context which is current, and that is ours.
+Result<bool> Backend::is_own(Stream stream) noexcept {
+  const Result<Stream> known = known_stream(stream);
+  if (!known) return fail(known.error());
+  if (*known == nullptr) return true;
+  const ContextScope scope(*state_);
+  if (Result<void> entered = scope.entered(); !entered) return fail(entered.error());
+  CUcontext of = nullptr;
+  const CUresult asked = state_->driver.stream_context(*known, &of);
+  if (asked != CUDA_SUCCESS) return fail(error_of(asked));
+  return of == state_->context;
+}
+
 // To query a stream that captures would break the capture.
 Result<bool> Backend::idle(Stream stream) noexcept {
   const Result<Stream> known = known_stream(stream);
@@ -201,21 +214,28 @@ Result<TimelinePoint> Backend::copy(std::span<const CopyOp> ops,
 
 namespace {
 
-// Puts a copy between host and device on the copies' stream, and waits for it: both without the lock (T2),
+// Puts copies between host and device on the copies' stream, and waits for them: both without the lock (T2),
 // for the driver may wait when pageable memory is put on a stream.
 template <class Put>
-Result<void> copy_and_wait(Backend::State& s, Address at, Bytes size, Access access, Put&& put) noexcept {
+Result<void> copy_and_wait(Backend::State& s, std::span<const HostCopy> copies, Access access,
+                           Put&& put) noexcept {
   const ContextScope scope(s);
   if (Result<void> entered = scope.entered(); !entered) return entered;
   {
     const std::lock_guard lock(s.mutex);
-    const Result<ReservationRecord*> record = s.usable(at, size, access);
-    if (!record) return fail(record.error());
+    for (const HostCopy& one : copies)
+      if (const Result<ReservationRecord*> record = s.usable(one.device, one.size, access); !record)
+        return fail(record.error());
     if (Result<void> made = s.make_copy_stream(); !made) return made;
-    (*record)->last_use = ++s.copy_number;
+    ++s.copy_number;
+    for (const HostCopy& one : copies)
+      s.reservations.holding(one.device, one.size)->last_use = s.copy_number;
     ++s.host_copies;
   }
-  const Result<void> over = s.finish_copies(put(s.copies));
+  CUresult begun = CUDA_SUCCESS;
+  for (std::size_t i = 0; begun == CUDA_SUCCESS && i < copies.size(); ++i)
+    begun = put(copies[i]);
+  const Result<void> over = s.finish_copies(begun);
   const std::lock_guard lock(s.mutex);
   if (--s.host_copies == 0) s.host_copies_over.notify_all();
   return over;
@@ -223,18 +243,29 @@ Result<void> copy_and_wait(Backend::State& s, Address at, Bytes size, Access acc
 
 }  // namespace
 
-Result<void> Backend::copy_to_host(std::byte* to, Address from, Bytes size) noexcept {
+Result<void> Backend::copy_to_host(std::span<const HostCopy> copies) noexcept {
   State& s = *state_;
-  return copy_and_wait(s, from, size, Access::read, [&](CUstream on) noexcept {
-    return s.driver.copy_to_host(to, from.value, size.value, on);
+  return copy_and_wait(s, copies, Access::read, [&](const HostCopy& one) noexcept {
+    return s.driver.copy_to_host(one.host, one.device.value, one.size.value, s.copies);
   });
 }
 
-Result<void> Backend::copy_from_host(Address to, const std::byte* from, Bytes size) noexcept {
+Result<void> Backend::copy_from_host(std::span<const HostCopy> copies) noexcept {
   State& s = *state_;
-  return copy_and_wait(s, to, size, Access::read_write, [&](CUstream on) noexcept {
-    return s.driver.copy_from_host(to.value, from, size.value, on);
+  return copy_and_wait(s, copies, Access::read_write, [&](const HostCopy& one) noexcept {
+    return s.driver.copy_from_host(one.device.value, one.host, one.size.value, s.copies);
   });
+}
+
+Result<void> Backend::copy_to_host(std::byte* to, Address from, Bytes size) noexcept {
+  const HostCopy one{to, from, size};
+  return copy_to_host({&one, 1});
+}
+
+Result<void> Backend::copy_from_host(Address to, const std::byte* from, Bytes size) noexcept {
+  // The driver only reads it. NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast)
+  const HostCopy one{const_cast<std::byte*>(from), to, size};
+  return copy_from_host({&one, 1});
 }
 
 Result<void> Backend::fill(Address address, std::byte value, Bytes size, Stream stream) noexcept {

@@ -62,16 +62,21 @@ Result<void> SparseChain::create(const Driver& driver, const SparseConfig& confi
   return {};
 }
 
-Result<std::uint64_t> SparseChain::look(std::uint64_t wanted) noexcept {
+std::uint64_t SparseChain::note(std::uint64_t value) noexcept {
   std::uint64_t seen = reached_.load(std::memory_order_acquire);
+  while (seen < value && !reached_.compare_exchange_weak(seen, value, std::memory_order_acq_rel)) {
+  }
+  return std::max(seen, value);
+}
+
+Result<std::uint64_t> SparseChain::look(std::uint64_t wanted) noexcept {
+  const std::uint64_t seen = reached_.load(std::memory_order_acquire);
   if (seen >= wanted) return seen;
   std::uint64_t now = 0;
   const VkResult result = driver_->get_counter_value(driver_->device, semaphore_, &now);
-  if (result == VK_ERROR_DEVICE_LOST) now = last();  // it runs no more
-  if (result != VK_SUCCESS && result != VK_ERROR_DEVICE_LOST) return refusal(result);
-  while (seen < now && !reached_.compare_exchange_weak(seen, now, std::memory_order_acq_rel)) {
-  }
-  return std::max(seen, now);
+  if (result == VK_ERROR_DEVICE_LOST) return last();  // it runs no more
+  if (result != VK_SUCCESS) return refusal(result);
+  return note(now);
 }
 
 std::uint64_t SparseChain::reached(std::uint64_t wanted) noexcept {
@@ -84,7 +89,7 @@ Result<bool> SparseChain::passed(std::uint64_t value) noexcept {
   std::uint64_t now = 0;
   const VkResult result = driver_->get_counter_value(driver_->device, semaphore_, &now);
   if (result != VK_SUCCESS) return refusal(result);
-  return reached(now) >= value;
+  return note(now) >= value;
 }
 
 Result<void> SparseChain::wait(std::uint64_t value, std::uint64_t timeout_ns) noexcept {

@@ -4,7 +4,7 @@
 //  - Every submit waits for the value of the one before and signals a larger one: what the driver may
 //    complete in any order is in order (V24), and timeline values only rise (V26).
 //  - A submit that the driver refuses has used no value: the chain is as it was.
-//  - reached() never falls, and is a value that the device has passed.
+//  - What has been seen passed stays so; nothing that a lost device left undone is ever said to have passed.
 #pragma once
 
 #include <atomic>
@@ -63,12 +63,12 @@ class SparseChain {
 
   [[nodiscard]] VkSemaphore semaphore() const noexcept { return semaphore_; }
   [[nodiscard]] std::uint64_t last() const noexcept { return last_.load(std::memory_order_acquire); }
-  // The largest value that was seen passed; looks again where `wanted` is above it. 0 while the device is
-  // lost.
+  // Up to which value nothing is under way: the largest that was seen passed, or, on a lost device, last().
+  // Looks again where `wanted` is above what it saw.
   [[nodiscard]] std::uint64_t reached(std::uint64_t wanted) noexcept;
-  // The same. Errors: the driver's own, where it did not say; on a lost device everything has passed.
+  // The same. Errors: the driver's own, where it did not say.
   [[nodiscard]] Result<std::uint64_t> look(std::uint64_t wanted) noexcept;
-  // Errors: invalid_argument (never answered), the driver's own.
+  // Errors: invalid_argument (never answered), device_lost, the driver's own.
   [[nodiscard]] Result<bool> passed(std::uint64_t value) noexcept;
   [[nodiscard]] Result<void> wait(std::uint64_t value, std::uint64_t timeout_ns) noexcept;
   // Until everything has passed or the device is lost, whatever a driver refuses on the way.
@@ -101,6 +101,8 @@ class SparseChain {
     std::uint64_t done = 0;  // the value at which it is
   };
 
+  // That the device has passed it.
+  std::uint64_t note(std::uint64_t value) noexcept;
   [[nodiscard]] Result<void> gather(std::span<const SparseOp> ops) noexcept;
   void add_bind(const SparseOp& op, bool new_batch) noexcept;
   void add_opaque(const ImageBind& bind) noexcept;
@@ -115,7 +117,7 @@ class SparseChain {
   VkSemaphore semaphore_ = VK_NULL_HANDLE;
   VkCommandPool pool_ = VK_NULL_HANDLE;
   std::atomic<std::uint64_t> last_{0};
-  std::atomic<std::uint64_t> reached_{0};
+  std::atomic<std::uint64_t> reached_{0};  // seen passed
   // Of the submit in the making; kept for their memory. The first wait is the chain's own.
   WaitList waits_;
   HostArray<VkSparseMemoryBind> binds_;

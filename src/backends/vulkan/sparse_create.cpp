@@ -179,6 +179,9 @@ Result<void> SparseBackend::State::open() noexcept {
   set_page_sizes(profile, std::span(sizes).first(page < kLargePage ? 2 : 1));
   profile.reservation_granularity = reservation_granularity(profile.pages());
   if (whole()) profile.page_size_count = 0;
+  profile.pageable_types = 0;
+  for (std::uint32_t type = 0; type < profile.memory_type_count; ++type)
+    if (serves(type)) profile.pageable_types |= 1U << type;
   const Bytes most_memory = can.max_reservation_size;
   const Bytes most = std::min(whole() ? most_memory : 1_TiB, limits.sparse_address_space);
   can.max_reservation_size = align_down(most, Alignment{profile.reservation_granularity});

@@ -1,6 +1,7 @@
 #include "vaspace/backends/vulkan/sparse_images.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 
 #include "profile.hpp"
@@ -18,6 +19,18 @@ namespace {
 
 // With all of its aspects: no device's blocks are above 2 MiB.
 constexpr Bytes kMostOfATile = 4_MiB;
+// Beyond 2^63 no device's address space is.
+constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max() / 2;
+
+// kMost, where it would be more.
+std::uint64_t product(std::uint64_t a, std::uint64_t b) noexcept {
+  return a != 0 && b > kMost / a ? kMost : a * b;
+}
+
+// Of a whole chain (V20): the last level is one texel.
+std::uint32_t most_levels(const VkExtent3D& extent) noexcept {
+  return static_cast<std::uint32_t>(std::bit_width(std::max({extent.width, extent.height, extent.depth})));
+}
 
 }  // namespace
 
@@ -102,7 +115,8 @@ Result<VkImageCreateInfo> SparseImages::State::checked(const VkImageCreateInfo& 
   const bool flat = info.imageType == VK_IMAGE_TYPE_2D;
   const bool deep = info.imageType == VK_IMAGE_TYPE_3D;
   if ((!flat && !deep) || info.tiling != VK_IMAGE_TILING_OPTIMAL || info.mipLevels == 0 ||
-      info.arrayLayers == 0 || info.extent.width == 0 || info.extent.height == 0 || info.extent.depth == 0)
+      info.arrayLayers == 0 || info.extent.width == 0 || info.extent.height == 0 || info.extent.depth == 0 ||
+      info.mipLevels > most_levels(info.extent))
     return fail(ErrorCode::invalid_argument);
   const DeviceFeatures& can = config.features;
   const bool enabled = flat ? can.sparse_residency_image_2d : can.sparse_residency_image_3d;
@@ -154,18 +168,19 @@ Result<Bytes> SparseImages::State::expected_size(const VkImageCreateInfo& info) 
   if (result != VK_SUCCESS) return refusal(result);
 
   const auto tiles = [](std::uint32_t extent, std::uint32_t level, std::uint32_t by) {
-    const std::uint64_t texels = std::max(1U, level < 32 ? extent >> level : 0U);
+    const std::uint64_t texels = std::max(1U, extent >> level);
     return (texels + by - 1) / by;
   };
   std::uint64_t count = 0;
-  for (std::uint32_t level = 0; level < info.mipLevels; ++level)
-    count += tiles(info.extent.width, level, tile->width) * tiles(info.extent.height, level, tile->height) *
-             tiles(info.extent.depth, level, tile->depth);
-  // needs.size: all aspects of one tile. Beyond 2^63 no device is.
-  const std::uint64_t each = std::max(needs.size, needs.alignment);
-  const std::uint64_t most = std::numeric_limits<std::uint64_t>::max() / 2;
-  if (count > most / info.arrayLayers / each) return fail(ErrorCode::out_of_address_space);
-  return Bytes{count * info.arrayLayers * each};
+  for (std::uint32_t level = 0; level < info.mipLevels && count < kMost; ++level) {
+    const std::uint64_t flat =
+        product(tiles(info.extent.width, level, tile->width), tiles(info.extent.height, level, tile->height));
+    count += product(flat, tiles(info.extent.depth, level, tile->depth));
+  }
+  // needs.size: all aspects of one tile.
+  const std::uint64_t size = product(product(count, info.arrayLayers), std::max(needs.size, needs.alignment));
+  if (size >= kMost) return fail(ErrorCode::out_of_address_space);
+  return Bytes{size};
 }
 
 bool SparseImages::State::claim(Bytes size) noexcept {

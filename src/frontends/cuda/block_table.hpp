@@ -8,6 +8,7 @@
 #pragma once
 
 #include "vaspace/arena/allocation.hpp"
+#include "vaspace/backends/cuda.hpp"
 #include "vaspace/base/host_array.hpp"
 
 namespace vaspace::cuda {
@@ -36,7 +37,8 @@ struct alignas(64) Block {
   std::uint32_t next_pool = kNone;  // waiting: the pool that `next` is a number in
   std::uint32_t users = kNone;  // what other streams have used it and have not passed, as the table has them
   State state = State::gone;
-  bool shared = false;  // waiting: more streams have used it than freed it
+  bool shared = false;      // waiting: more streams have used it than freed it
+  Stream stream = nullptr;  // waiting for one that has no pool
 
   [[nodiscard]] bool is_live() const noexcept { return state == State::live || state == State::recorded; }
 };

@@ -32,9 +32,8 @@ struct Pool {
   }
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
-  // The device is idle, and nobody uses the pool any more.
+  // Nobody uses the pool any more; and the device is idle, or the pages are abandoned.
   ~Pool() {
-    pages.end();
     (void)pages.reap();
     for (auto& arena : arenas)
       arena.reset();
@@ -104,6 +103,15 @@ struct Pool {
     live += asked;
     ++live_count;
     return block.address;
+  }
+  // `lock` is held: a live block is not any more, and is nobody's before others have passed.
+  void begin_waiting(std::uint32_t number) noexcept {
+    Block& block = blocks[number];
+    live -= block.asked;
+    --live_count;
+    waiting += block.size;
+    block.shared = block.state == Block::State::recorded;
+    block.state = Block::State::waiting;
   }
   [[nodiscard]] Bytes cache_limit() const noexcept { return park + Bytes{live.value >> 8U}; }
 

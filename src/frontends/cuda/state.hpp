@@ -61,7 +61,10 @@ class StreamAllocator::State {
     return (key * 0x9e3779b97f4a7c15ULL >> 40U) & (table_.size() - 1);
   }
   [[nodiscard]] Result<Pool*> pool_of(Stream stream, Tag tag) noexcept;
-  [[nodiscard]] Result<Pool*> make_pool(Stream stream, Tag tag) noexcept;  // growing_ is held
+  // growing_ is held. Not `may_wait`: a released stream's pool only where that has passed.
+  [[nodiscard]] Result<Pool*> make_pool(Stream stream, Tag tag, bool may_wait = true) noexcept;
+  // Errors: invalid_argument: it is another device's or context's; and what the driver says.
+  [[nodiscard]] Result<void> check_own(Stream stream) noexcept;
   [[nodiscard]] Result<void> add_arena(Pool& pool, std::uint32_t number) noexcept;
   // Of a stream that was released, with what it holds. Null: there is none; or none that has passed.
   [[nodiscard]] Result<Pool*> adopt_pool(Stream stream, Tag tag, bool passed) noexcept;  // likewise
@@ -100,6 +103,19 @@ class StreamAllocator::State {
   [[nodiscard]] Result<Address> take_waiting(Pool& pool, const StreamRequest& request, Bytes size) noexcept;
 
   // Freeing.
+  [[nodiscard]] Result<void> free_on(Pool& on, Address address) noexcept {
+    on.lock.lock();
+    if (!on.closed && !on.waits_always) [[likely]] {
+      const std::uint32_t found = on.blocks.find(address);
+      if (found != Block::kNone && on.blocks[found].state == Block::State::live) [[likely]] {
+        on.pages.freed();
+        park(on, found);
+        return {};
+      }
+    }
+    on.lock.unlock();
+    return free_elsewhere(on, address);
+  }
   [[nodiscard]] Result<void> free_elsewhere(Pool& on, Address address) noexcept;
   // The block is live and pool.lock is held, which is let go of.
   void park(Pool& pool, std::uint32_t number) noexcept {
@@ -129,15 +145,28 @@ class StreamAllocator::State {
   void empty(Pool& pool, bool wait, Enough&& enough) noexcept;
   [[nodiscard]] bool holds_little(std::size_t more) noexcept;
 
+  // Freed on streams without a pool that it could wait on.
+  [[nodiscard]] Result<void> free_without_pool(Address address, Stream named) noexcept;
+  [[nodiscard]] Pool::Link take_strangers(Stream stream) noexcept;
+  void put_strangers(Pool::Link list) noexcept;
+  [[nodiscard]] std::optional<Stream> a_stranger() noexcept;
+  [[nodiscard]] Pool* pool_to_wait_on(Stream stream) noexcept;  // growing_ is held; null: there is none
+  void add_fresh(Pool& on, Pool::Link list) noexcept;
+  void settle_strangers() noexcept;
+  void wait_for_strangers() noexcept;
+  [[nodiscard]] Result<void> release_stranger(Stream stream, Pool::Link list) noexcept;
+
   // Streams that end.
   [[nodiscard]] Result<void> close(Pool& pool) noexcept;
   [[nodiscard]] Result<void> order_behind(Pool& pool, Stream stream) noexcept;
   void set_closed(Stream stream, bool closed) noexcept;
+  void set_released(Stream stream, bool released) noexcept;  // growing_ is held, and room is reserved
 
   // Suspending.
   [[nodiscard]] Result<void> hold(std::optional<Tag> tag, bool suspended, HostArray<Pool*>& pools) noexcept;
-  void let_go(std::uint32_t call) noexcept;
+  void let_go(std::uint32_t call, std::uint32_t before) noexcept;
   void let_go_of_all(std::optional<Tag> tag) noexcept;
+  void give_up_unused(Pool& pool) noexcept;
   [[nodiscard]] Result<void> take_away(Suspend how, HostArray<Pool*>& pools) noexcept;
   [[nodiscard]] Result<void> bring_back(HostArray<Pool*>& pools, std::span<const PhysicalId> pages) noexcept;
 
@@ -150,8 +179,12 @@ class StreamAllocator::State {
   std::mutex growing_;             // pools are made, closed and opened one at a time; taken after suspending_
   std::mutex suspending_;          // and so it is with suspending
   std::uint32_t suspensions_ = 0;  // calls so far; under suspending_
-  std::uint32_t all_suspended_ = 0;          // by which call, of tags that have no pools yet; under growing_
-  IntervalTreap<char> released_;             // streams, by number, until they are added again; under growing_
+  std::uint32_t all_suspended_ = 0;  // by which call, of tags that have no pools yet; under growing_
+  // Taken after growing_, before any pool's `lock`; never over a driver's call.
+  std::mutex strangers_mutex_;
+  Pool::Link strangers_;  // blocks that were freed on streams without a pool
+  IntervalTreap<char>
+      released_;  // streams, by number, until they are added again; changed under growing_ too
   std::atomic<std::uint64_t> handed_on_{0};  // blocks, from one stream that they wait for to the next
   HostArray<Pool*> table_;
   std::atomic<Pool*> newest_{nullptr};

@@ -51,20 +51,33 @@ Result<void> StreamAllocator::State::open() noexcept {
   return {};
 }
 
-// Memory may be in use on streams that never allocated any: all of the device is waited for (C13).
+// Memory may be in use on streams that never allocated any: all of the device is waited for (C13). Where the
+// device cannot say that it is idle (while a stream captures, for one), nothing is unmapped: the backend has
+// it in its books, and waits again when it ends.
 StreamAllocator::State::~State() {
-  (void)insist_on([&] { return device_.wait_idle(); });
-  for_each_pool([&](Pool& pool) { HostDelete<Pool>{config_.host}(&pool); });
+  const bool idle = insist_on([&] { return device_.wait_idle(); }).has_value();
+  for_each_pool([&](Pool& pool) {
+    idle ? pool.pages.end() : pool.pages.abandon();
+    HostDelete<Pool>{config_.host}(&pool);
+  });
 }
 
-Result<Pool*> StreamAllocator::State::make_pool(Stream stream, Tag tag) noexcept {
+// No event of ours would order another context's work.
+Result<void> StreamAllocator::State::check_own(Stream stream) noexcept {
+  const Result<bool> own = device_.is_own(stream);
+  if (!own) return fail(own.error());
+  return *own ? Result<void>{} : fail(ErrorCode::invalid_argument, CUDA_ERROR_INVALID_CONTEXT);
+}
+
+Result<Pool*> StreamAllocator::State::make_pool(Stream stream, Tag tag, bool may_wait) noexcept {
   if (Pool* made = find_pool(stream, tag); made != nullptr) return made;
   // A tag that is new on a stream which was released is no way around.
   if (is_released(stream)) return fail(released());
+  if (Result<void> own = check_own(stream); !own) return fail(own.error());
   const Result<Pool*> adopted = adopt_pool(stream, tag, true);
   if (!adopted || *adopted != nullptr) return adopted;
   if (pools_.size() >= config_.max_pools) {
-    const Result<Pool*> behind = adopt_pool(stream, tag, false);
+    const Result<Pool*> behind = may_wait ? adopt_pool(stream, tag, false) : nullptr;
     return !behind || *behind != nullptr ? behind : fail(ErrorCode::out_of_space);
   }
   if (!pools_.reserve_more(1)) return fail(ErrorCode::out_of_host_memory);
@@ -105,7 +118,10 @@ Result<Pool*> StreamAllocator::State::pool_of(Stream named, Tag tag) noexcept {
   if (!stream) return fail(stream.error());
   if (Pool* pool = find_pool(*stream, tag); pool != nullptr) return pool;
   const std::lock_guard one_at_a_time(growing_);
-  return make_pool(*stream, tag);
+  const Result<Pool*> made = make_pool(*stream, tag);
+  // What was freed on it before it had a pool is its own at once.
+  if (made) add_fresh(**made, take_strangers(*stream));
+  return made;
 }
 
 Result<Address> StreamAllocator::State::allocate(const StreamRequest& request, Stream stream) noexcept {
@@ -136,33 +152,9 @@ Result<Address> StreamAllocator::State::allocate(const StreamRequest& request, S
 
 Result<void> StreamAllocator::State::free(Address address, Stream stream) noexcept {
   Pool* pool = find_pool(stream, 0);
-  if (pool == nullptr) [[unlikely]] {
-    // Memory may be freed on a stream that never had any of its own.
-    if (store_.owner_of(address) == PageStore::kNobody) {
-      const Result<Stream> known = known_stream(stream);
-      return fail(known ? unknown(address) : known.error());
-    }
-    const Result<Pool*> made = pool_of(stream, 0);
-    if (!made) return fail(made.error());
-    pool = *made;
-  }
-  pool->lock.lock();
-  if (pool->closed) [[unlikely]] {
-    pool->lock.unlock();
-    return fail(released());
-  }
-  if (pool->waits_always) [[unlikely]] {
-    pool->lock.unlock();
-    return free_elsewhere(*pool, address);
-  }
-  const std::uint32_t found = pool->blocks.find(address);
-  if (found != Block::kNone && pool->blocks[found].state == Block::State::live) [[likely]] {
-    pool->pages.freed();
-    park(*pool, found);
-    return {};
-  }
-  pool->lock.unlock();
-  return free_elsewhere(*pool, address);
+  if (pool == nullptr) [[unlikely]]
+    return free_without_pool(address, stream);
+  return free_on(*pool, address);
 }
 
 Result<HostObject<StreamAllocator>> StreamAllocator::create(Backend& backend,

@@ -19,12 +19,16 @@ std::size_t StreamPages::take_own(std::span<PhysicalId> out) noexcept {
   return taken;
 }
 
+bool StreamPages::give_own(PhysicalId page) noexcept {
+  const bool mine = lingering_.give(page);
+  own_.store(lingering_.unused(), std::memory_order_relaxed);
+  return mine;
+}
+
 void StreamPages::give_page(PhysicalId page) noexcept {
   {
     const std::lock_guard lock(mutex_);
-    const bool mine = lingering_.give(page);
-    own_.store(lingering_.unused(), std::memory_order_relaxed);
-    if (mine) return;
+    if (give_own(page)) return;
   }
   store_.give({&page, 1});
 }
@@ -58,7 +62,7 @@ bool StreamPages::begin_claim(const BindOp& op, HostArray<Claim>& claims) noexce
     lingering_.hold(claim.instead, Lingering::kSomebody);
   } else if (holder != number) {
     Page& other = pages_[holder];
-    if (other.address != Address{} || other.binding) return false;
+    if (!other.live || other.address != Address{} || other.binding) return false;
     std::swap(page.physical, other.physical);
     lingering_.hold(page.physical, number);
     lingering_.hold(other.physical, holder);
@@ -158,6 +162,7 @@ void StreamPages::bound_now(std::span<const BindOp> ops, std::span<const Claim> 
 
 // A suspended page is behind no address: the driver has nothing to unbind.
 Result<void> StreamPages::unbind(std::span<const BindOp> ops) noexcept {
+  if (abandoned_) return {};
   bool suspended = false;
   {
     const std::lock_guard lock(mutex_);
@@ -230,6 +235,7 @@ Result<void> StreamPages::list_passed(HostArray<Reaped>& list) noexcept {
 }
 
 Result<void> StreamPages::reap() noexcept {
+  if (abandoned_) return {};
   const std::lock_guard one_at_a_time(reaping_);
   HostArray<Reaped> list(host_);
   if (Result<void> listed = list_passed(list); !listed || list.empty()) return listed;

@@ -88,6 +88,11 @@ void StreamPages::end() noexcept {
   point_ = {};
 }
 
+void StreamPages::abandon() noexcept {
+  end();
+  abandoned_ = true;
+}
+
 Result<Reservation> StreamPages::reserve(const ReservationRequest& request) noexcept {
   const Result<Reservation> reserved = next().reserve(request);
   if (!reserved || store_.add_owner(*reserved, owner_)) return reserved;
@@ -96,6 +101,7 @@ Result<Reservation> StreamPages::reserve(const ReservationRequest& request) noex
 }
 
 Result<void> StreamPages::release(const Reservation& reservation) noexcept {
+  if (abandoned_) return {};
   if (Result<void> over = passed(store_.patient()); !over) return over;
   if (Result<void> reaped = reap(); !reaped) return reaped;
   // Nobody asks whose the addresses are: nothing in them is live. Another pool may have them at once.
@@ -151,8 +157,11 @@ Result<void> StreamPages::destroy_physical(std::span<const PhysicalId> objects) 
       page = {};
       page.next_free = free_page_;
       free_page_ = static_cast<std::uint32_t>(id.value) - 1;
+      // In one step with the page: whoever claims an address where its memory lingers sees the holder or
+      // none.
+      if (abandoned_ || (physical && give_own(physical))) physical = {};
     }
-    if (physical) give_page(physical);
+    if (physical) store_.give({&physical, 1});
   }
   return {};
 }
@@ -162,18 +171,24 @@ Bytes StreamPages::suspended() const noexcept {
   return suspended_ ? store_.page() * bound_.size() : Bytes{};
 }
 
-Result<void> StreamPages::save(Suspend how) noexcept {
-  if (how == Suspend::discard) return {};
-  Result<void> saved;
+Result<void> StreamPages::make_room(HostArray<cuda::HostCopy>& copies) noexcept {
+  Result<void> made;
   for_each_bound([&](std::uint32_t number) {
     Page& page = pages_[number];
-    if (!saved) return;
+    if (!made) return;
     page.saved =
         static_cast<std::byte*>(host_.allocate(host_.user, store_.page().value, alignof(std::max_align_t)));
-    saved = page.saved == nullptr ? Result<void>(fail(ErrorCode::out_of_host_memory))
-                                  : device_.copy_to_host(page.saved, page.address, store_.page());
+    if (page.saved == nullptr) made = fail(ErrorCode::out_of_host_memory);
   });
-  return saved;
+  if (made) list_saved(copies);
+  return made;
+}
+
+void StreamPages::list_saved(HostArray<cuda::HostCopy>& copies) const noexcept {
+  for_each_bound([&](std::uint32_t number) {
+    const Page& page = pages_[number];
+    if (page.saved != nullptr) copies.push_back_reserved({page.saved, page.address, store_.page()});
+  });
 }
 
 void StreamPages::cancel_save() noexcept {
@@ -203,16 +218,6 @@ void StreamPages::list_binds(HostArray<BindOp>& ops, std::span<const PhysicalId>
     ops.push_back_reserved(
         {.address = pages_[number].address, .size = store_.page(), .physical = pages[i++]});
   });
-}
-
-Result<void> StreamPages::restore() noexcept {
-  Result<void> restored;
-  for_each_bound([&](std::uint32_t number) {
-    const Page& page = pages_[number];
-    if (!restored || page.saved == nullptr) return;
-    restored = device_.copy_from_host(page.address, page.saved, store_.page());
-  });
-  return restored;
 }
 
 void StreamPages::take_up(std::span<const PhysicalId> pages) noexcept {

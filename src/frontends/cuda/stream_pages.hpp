@@ -90,6 +90,8 @@ class StreamPages final : public ForwardingBackend, public PageTaker {
   void reopen(Stream stream) noexcept;
   // The device is idle, and nothing is put on the stream any more: it has passed for good.
   void end() noexcept;
+  // Nobody can say so: what is mapped and reserved stays as it is, the device's own. The arena lets go of it.
+  void abandon() noexcept;
 
   // Pages of the arena's with memory behind them.
   [[nodiscard]] std::uint64_t bound_now() const noexcept {
@@ -100,14 +102,14 @@ class StreamPages final : public ForwardingBackend, public PageTaker {
   [[nodiscard]] Bytes suspended() const noexcept;
 
   // Suspending, step by step; no other call is under way, and nothing lingers. What fails is cancelled.
-  [[nodiscard]] Result<void> save(Suspend how) noexcept;  // host memory, contents
+  [[nodiscard]] Result<void> make_room(HostArray<cuda::HostCopy>& copies) noexcept;  // room is reserved
   void cancel_save() noexcept;
   [[nodiscard]] std::size_t bound_pages() const noexcept { return bound_.size(); }
   void list_unbinds(HostArray<BindOp>& ops) const noexcept;  // room is reserved
   void let_go(HostArray<PhysicalId>& gone) noexcept;         // likewise
   // Resuming: the same the other way.
   void list_binds(HostArray<BindOp>& ops, std::span<const PhysicalId> pages) const noexcept;
-  [[nodiscard]] Result<void> restore() noexcept;  // contents
+  void list_saved(HostArray<cuda::HostCopy>& copies) const noexcept;  // likewise
   void take_up(std::span<const PhysicalId> pages) noexcept;
 
  private:
@@ -139,6 +141,7 @@ class StreamPages final : public ForwardingBackend, public PageTaker {
   // The point that the stream passes when everything that was freed on it so far is.
   [[nodiscard]] Result<TimelinePoint> freed_until() noexcept;
   [[nodiscard]] Result<TimelinePoint> reached() noexcept;  // gate_ is held
+  [[nodiscard]] bool give_own(PhysicalId page) noexcept;   // mutex_ is held; false: nothing of it lingers
   [[nodiscard]] Result<void> bind_pages(std::span<const BindOp> ops) noexcept;
   [[nodiscard]] Result<void> make_way(TimelinePoint until) noexcept;
   // False: what lingers at one of the addresses is used elsewhere; it is in the way until its point.
@@ -172,6 +175,7 @@ class StreamPages final : public ForwardingBackend, public PageTaker {
   std::atomic<std::uint64_t> bound_count_{0};  // with memory behind them
   std::atomic<std::size_t> own_{0};            // unused ones of lingering_
   std::atomic<std::uint32_t> stealing_{0};
+  bool abandoned_ = false;  // at the end, when one thread is left
 
   std::atomic<bool> dirty_{false};  // something was freed since the event was recorded
   mutable std::mutex gate_;         // of what follows

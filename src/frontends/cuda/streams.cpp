@@ -18,9 +18,21 @@ Result<void> StreamAllocator::State::close(Pool& pool) noexcept {
 Result<void> StreamAllocator::State::release_stream(Stream named) noexcept {
   const Result<Stream> stream = known_stream(named);
   if (!stream) return fail(stream.error());
-  const std::lock_guard one_at_a_time(growing_);
+  std::unique_lock one_at_a_time(growing_);
   if (is_released(*stream)) return fail(ErrorCode::wrong_state, CUDA_ERROR_INVALID_HANDLE);
-  if (!released_.reserve(released_.size() + 1)) return fail(ErrorCode::out_of_host_memory);
+  {
+    const std::lock_guard lock(strangers_mutex_);
+    if (!released_.reserve(released_.size() + 1)) return fail(ErrorCode::out_of_host_memory);
+  }
+  // From here on nothing is freed on it: what has been is found.
+  set_released(*stream, true);
+  const Pool::Link strangers = take_strangers(*stream);
+  if (Pool* on = strangers.any() ? pool_to_wait_on(*stream) : nullptr; on != nullptr) {
+    add_fresh(*on, strangers);
+  } else if (strangers.any()) {
+    one_at_a_time.unlock();
+    return release_stranger(*stream, strangers);
+  }
   set_closed(*stream, true);
   bool any = false;
   Result<void> closed;
@@ -29,17 +41,26 @@ Result<void> StreamAllocator::State::release_stream(Stream named) noexcept {
     any = true;
     closed = close(pool);
   });
-  if (!any) return fail(ErrorCode::unknown_handle, CUDA_ERROR_INVALID_HANDLE);
-  if (closed) {
+  if (any && closed) {
     device_.forget(*stream);
-    released_.insert({key_of(*stream), key_of(*stream) + 1, {}});
     return {};
   }
+  set_released(*stream, false);
+  if (!any) return fail(ErrorCode::unknown_handle, CUDA_ERROR_INVALID_HANDLE);
   for_each_pool([&](Pool& pool) {
     if (pool.stream() == *stream) pool.pages.reopen(*stream);
   });
   set_closed(*stream, false);
   return closed;
+}
+
+void StreamAllocator::State::set_released(Stream stream, bool released) noexcept {
+  const std::lock_guard lock(strangers_mutex_);
+  if (released) {
+    released_.insert({key_of(stream), key_of(stream) + 1, {}});
+  } else {
+    released_.erase(key_of(stream));
+  }
 }
 
 void StreamAllocator::State::set_closed(Stream stream, bool closed) noexcept {
@@ -62,10 +83,14 @@ Result<void> StreamAllocator::State::order_behind(Pool& pool, Stream stream) noe
   return device_.order_after(stream, marked);
 }
 
+// The driver is asked without the lock: what comes to wait meanwhile is seen after.
 bool StreamAllocator::State::has_passed(Pool& pool) noexcept {
+  const auto nothing_waits = [&] {
+    const std::lock_guard lock(pool.waiting_mutex);
+    return !pool.fresh.any() && !pool.marked.any();
+  };
   settle(pool, false);
-  const std::lock_guard lock(pool.waiting_mutex);
-  return !pool.fresh.any() && !pool.marked.any() && pool.pages.passed(false);
+  return nothing_waits() && pool.pages.passed(false) && nothing_waits();
 }
 
 // The tag's own, so that what it holds is suspended as the tag is.
@@ -100,6 +125,7 @@ Result<void> StreamAllocator::State::add_stream(Stream named) noexcept {
   const Result<Stream> stream = known_stream(named);
   if (!stream) return fail(stream.error());
   const std::lock_guard one_at_a_time(growing_);
+  if (Result<void> own = check_own(*stream); !own) return own;
   if (!is_released(*stream)) {
     const Result<Pool*> made = make_pool(*stream, 0);
     return made ? Result<void>{} : fail(made.error());
@@ -112,7 +138,7 @@ Result<void> StreamAllocator::State::add_stream(Stream named) noexcept {
     ordered = order_behind(pool, *stream);
   });
   if (!ordered) return ordered;
-  released_.erase(key_of(*stream));
+  set_released(*stream, false);
   if (any) {
     for_each_pool([&](Pool& pool) {
       if (pool.stream() == *stream) pool.pages.reopen(*stream);
@@ -122,7 +148,7 @@ Result<void> StreamAllocator::State::add_stream(Stream named) noexcept {
   }
   const Result<Pool*> made = make_pool(*stream, 0);
   if (made) return {};
-  released_.insert({key_of(*stream), key_of(*stream) + 1, {}});
+  set_released(*stream, true);
   return fail(made.error());
 }
 

@@ -53,14 +53,15 @@ Result<void> StreamAllocator::State::hold(std::optional<Tag> tag, bool suspended
   return {};
 }
 
-// Of what this call of suspend() held, and what came meanwhile and was like that.
-void StreamAllocator::State::let_go(std::uint32_t call) noexcept {
+// Of what this call of suspend() held, and what came meanwhile and was like that. `before`: which call had
+// suspended all by then.
+void StreamAllocator::State::let_go(std::uint32_t call, std::uint32_t before) noexcept {
   const std::lock_guard no_new_ones(growing_);
   for_each_pool([&](Pool& pool) {
     const SpinGuard guard(pool.lock);
     if (pool.suspended == call) pool.suspended = 0;
   });
-  if (all_suspended_ == call) all_suspended_ = 0;
+  if (all_suspended_ == call) all_suspended_ = before;
 }
 
 // A pool that came meanwhile has no pages: it goes with the tag's others.
@@ -74,9 +75,18 @@ void StreamAllocator::State::let_go_of_all(std::optional<Tag> tag) noexcept {
   if (!tag) all_suspended_ = 0;
 }
 
+// What nobody has is neither copied nor brought back.
+void StreamAllocator::State::give_up_unused(Pool& pool) noexcept {
+  flush_cache(pool);
+  pool.for_each_arena([](ThreadSafeArenaAllocator& arena) { arena.flush(); });
+}
+
 // Any stream may use any memory, so all of the device is waited for (C13).
 Result<void> StreamAllocator::State::take_away(Suspend how, HostArray<Pool*>& pools) noexcept {
   if (Result<void> idle = device_.wait_idle(); !idle) return idle;
+  settle_all(false);
+  for (Pool* pool : pools)
+    give_up_unused(*pool);
   for (Pool* pool : pools)
     if (Result<void> reaped = pool->pages.reap(); !reaped) return reaped;
   std::size_t count = 0;
@@ -86,9 +96,16 @@ Result<void> StreamAllocator::State::take_away(Suspend how, HostArray<Pool*>& po
   }
   HostArray<BindOp> ops(config_.host);
   HostArray<PhysicalId> gone(config_.host);
-  if (!ops.reserve(count) || !gone.reserve(count)) return fail(ErrorCode::out_of_host_memory);
-  for (Pool* pool : pools)
-    if (Result<void> saved = pool->pages.save(how); !saved) return saved;
+  HostArray<HostCopy> contents(config_.host);
+  if (!ops.reserve(count) || !gone.reserve(count) || !contents.reserve(count))
+    return fail(ErrorCode::out_of_host_memory);
+  for (Pool* pool : pools) {
+    if (how == Suspend::discard) break;
+    if (Result<void> made = pool->pages.make_room(contents); !made) return made;
+  }
+  if (!contents.empty()) {
+    if (Result<void> saved = device_.copy_to_host(contents.span()); !saved) return saved;
+  }
   for (const Pool* pool : pools)
     pool->pages.list_unbinds(ops);
   if (const Result<TimelinePoint> unbound = device_.bind(ops.span(), {}); !unbound)
@@ -104,13 +121,14 @@ Result<void> StreamAllocator::State::suspend(Suspend how, std::optional<Tag> tag
   if (pinned_ != nullptr) return fail(ErrorCode::not_supported);
   const std::lock_guard one_at_a_time(suspending_);
   ++suspensions_;
+  const std::uint32_t before = all_suspended_;  // no other call of suspend() or resume() is under way
   HostArray<Pool*> pools(config_.host);
   if (Result<void> held = hold(tag, false, pools); !held) return held;
   const Result<void> gone = take_away(how, pools);
   if (gone) return gone;
   for (Pool* pool : pools)
     pool->pages.cancel_save();
-  let_go(suspensions_);
+  let_go(suspensions_, before);
   return gone;
 }
 
@@ -118,16 +136,18 @@ Result<void> StreamAllocator::State::suspend(Suspend how, std::optional<Tag> tag
 Result<void> StreamAllocator::State::bring_back(HostArray<Pool*>& pools,
                                                 std::span<const PhysicalId> pages) noexcept {
   HostArray<BindOp> ops(config_.host);
-  if (!ops.reserve(pages.size())) return fail(ErrorCode::out_of_host_memory);
+  HostArray<HostCopy> contents(config_.host);
+  if (!ops.reserve(pages.size()) || !contents.reserve(pages.size()))
+    return fail(ErrorCode::out_of_host_memory);
   std::size_t at = 0;
   for (const Pool* pool : pools) {
     pool->pages.list_binds(ops, pages.subspan(at, pool->pages.bound_pages()));
+    pool->pages.list_saved(contents);
     at += pool->pages.bound_pages();
   }
   if (const Result<TimelinePoint> bound = device_.bind(ops.span(), {}); !bound) return fail(bound.error());
-  Result<void> restored;
-  for (Pool* pool : pools)
-    if (restored) restored = pool->pages.restore();
+  if (contents.empty()) return {};
+  const Result<void> restored = device_.copy_from_host(contents.span());
   if (restored) return {};
   for (BindOp& op : ops)
     op.physical = {};
@@ -141,9 +161,7 @@ Result<void> StreamAllocator::State::resume(std::optional<Tag> tag) noexcept {
   if (Result<void> held = hold(tag, true, pools); !held) return held;
   std::size_t count = 0;
   for (Pool* pool : pools) {
-    // What was freed meanwhile needs no memory.
-    flush_cache(*pool);
-    pool->for_each_arena([](ThreadSafeArenaAllocator& arena) { arena.flush(); });
+    give_up_unused(*pool);
     count += pool->pages.bound_pages();
   }
   HostArray<PhysicalId> pages(config_.host);

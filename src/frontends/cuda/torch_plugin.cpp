@@ -75,6 +75,12 @@ Device* find_or_make(int number) noexcept {
   return made;
 }
 
+// What no call of the driver refused has no number of it: CUDA_ERROR_UNKNOWN.
+int number_of(const char* what, Error error) noexcept {
+  say(what, error);
+  return error.native != 0 ? static_cast<int>(error.native) : 999;
+}
+
 }  // namespace
 
 extern "C" {
@@ -125,19 +131,14 @@ int vaspace_torch_release_stream(int number, CUstream_st* stream) {
   Device* device = find(number);
   const Result<void> released =
       device != nullptr ? device->streams->release_stream(stream) : fail(ErrorCode::invalid_argument, 101);
-  if (released) return 0;
-  say("vaspace_torch_release_stream", released.error());
-  return released.error().native;
+  return released ? 0 : number_of("vaspace_torch_release_stream", released.error());
 }
 
 int vaspace_torch_add_stream(int number, CUstream_st* stream) {
   Device* device = find(number);
   const Result<void> added =
       device != nullptr ? device->streams->add_stream(stream) : fail(ErrorCode::invalid_argument, 101);
-  if (added) return 0;
-  say("vaspace_torch_add_stream", added.error());
-  // What no call of the driver refused has no number of it: CUDA_ERROR_UNKNOWN.
-  return added.error().native != 0 ? added.error().native : 999;
+  return added ? 0 : number_of("vaspace_torch_add_stream", added.error());
 }
 
 void vaspace_torch_trim(int number) {

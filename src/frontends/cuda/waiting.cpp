@@ -106,11 +106,7 @@ Result<void> StreamAllocator::State::free_elsewhere(Pool& on, Address address) n
     park(owner, found);
     return {};
   }
-  owner.live -= block.asked;
-  --owner.live_count;
-  owner.waiting += block.size;
-  block.shared = block.state == Block::State::recorded;
-  block.state = Block::State::waiting;
+  owner.begin_waiting(found);
   if (!at_home) wait_on(on, owner, found);
   owner.lock.unlock();
   waiting.unlock();
@@ -191,6 +187,8 @@ void StreamAllocator::State::settle(Pool& on, bool wait) noexcept {
 // What one stream has passed may wait for another then: again, as long as that happens.
 void StreamAllocator::State::settle_all(bool wait) noexcept {
   std::uint64_t before = 0;
+  settle_strangers();
+  if (wait) wait_for_strangers();
   do {
     before = handed_on_.load(std::memory_order_relaxed);
     for_each_pool([&](Pool& pool) { settle(pool, wait); });

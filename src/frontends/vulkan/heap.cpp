@@ -59,7 +59,9 @@ Result<void> HeapState::open() noexcept {
                               .sparse_page = config.sparse_page,
                               .retain = config.sub_buffer_retain,
                               .retain_percent = config.sub_buffer_retain_percent,
-                              .host = neutral.host};
+                              .host = neutral.host,
+                              .on_misuse = neutral.on_misuse,
+                              .on_leak = neutral.on_leak};
   if (sparse) sub_buffers.sparse_memory_objects = sparse_objects(profile);
   auto made = vaspace::Heap::create(backend, neutral);
   if (!made) return fail(made.error());

@@ -23,6 +23,7 @@ Result<void> make_destination(const HeapState& state, MovableRecord& record, Res
     (void)state.calls.needs(*made);  // asked for before every bind
     const auto bound = state.calls.bind(*made, out.move.destination);
     if (!bound) state.calls.destroy(*made);
+    if (bound) state.calls.name(*made, record.name.data());
     return bound;
   }
   record.image_info.pQueueFamilyIndices = record.families.data();
@@ -33,6 +34,7 @@ Result<void> make_destination(const HeapState& state, MovableRecord& record, Res
   (void)state.calls.needs(*made);
   const auto bound = state.calls.bind(*made, out.move.destination);
   if (!bound) state.calls.destroy(*made);
+  if (bound) state.calls.name(*made, record.name.data());
   return bound;
 }
 

@@ -76,11 +76,18 @@ Result<void> remember(HeapState& heap, Resource& resource, const MovableRecord& 
   return {};
 }
 
+// What the request only points to. Families of what one queue family uses are not looked at, as in Vulkan.
 template <class Info>
-void keep_families(MovableRecord& record, Info& info) noexcept {
+void keep(MovableRecord& record, Info& info, std::string_view name) noexcept {
   info.pNext = nullptr;
-  for (std::uint32_t i = 0; i < info.queueFamilyIndexCount && info.pQueueFamilyIndices != nullptr; ++i)
-    record.families[i] = info.pQueueFamilyIndices[i];
+  if (info.sharingMode != VK_SHARING_MODE_CONCURRENT) info.queueFamilyIndexCount = 0;
+  std::copy_n(info.pQueueFamilyIndices, info.queueFamilyIndexCount, record.families.begin());
+  std::copy_n(name.begin(), std::min(name.size(), ResourceCalls::kLongestName), record.name.begin());
+}
+
+bool has_too_many_families(const VkImageCreateInfo& info) noexcept {
+  return info.sharingMode == VK_SHARING_MODE_CONCURRENT &&
+         info.queueFamilyIndexCount > MovableRecord::kMaxFamilies;
 }
 
 }  // namespace
@@ -134,17 +141,20 @@ Result<Buffer> Heap::create_buffer(const BufferRequest& request) noexcept {
     return HeapAccess::buffer(state, handle, *memory, request.size, address);
   MovableRecord record{
       .buffer = handle, .memory = *memory, .buffer_info = info, .user_data = request.user_data};
-  keep_families(record, record.buffer_info);
+  keep(record, record.buffer_info, request.name);
   auto buffer = HeapAccess::buffer(state, handle, *memory, request.size, address);
-  if (const auto kept = remember(state, *buffer, record); !kept)
+  if (const auto kept = remember(state, *buffer, record); !kept) [[unlikely]] {
+    buffer->reset();
+    state.memory->give_back_unused();
     return state.refuse(kept.error(), kHere, "", request.name);
+  }
   return buffer;
 }
 
 Result<Image> Heap::create_image(const ImageRequest& request) noexcept {
   HeapState& state = *state_;
   constexpr const char* kHere = "Heap::create_image";
-  if (request.info == nullptr || request.info->queueFamilyIndexCount > MovableRecord::kMaxFamilies ||
+  if (request.info == nullptr || has_too_many_families(*request.info) ||
       (request.movable && request.info->pNext != nullptr))
     return state.refuse({ErrorCode::invalid_argument}, kHere, "", request.name);
   if (const char* missing = missing_feature(request); missing != nullptr)
@@ -180,10 +190,13 @@ Result<Image> Heap::create_image(const ImageRequest& request) noexcept {
                        .memory = *memory,
                        .image_info = info,
                        .user_data = request.user_data};
-  keep_families(record, record.image_info);
+  keep(record, record.image_info, request.name);
   auto image = HeapAccess::image(state, handle, *memory);
-  if (const auto kept = remember(state, *image, record); !kept)
+  if (const auto kept = remember(state, *image, record); !kept) [[unlikely]] {
+    image->reset();
+    state.memory->give_back_unused();
     return state.refuse(kept.error(), kHere, "", request.name);
+  }
   return image;
 }
 

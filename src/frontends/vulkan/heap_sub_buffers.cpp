@@ -50,6 +50,26 @@ Alignment sub_buffer_alignment(std::uint32_t usage, const ResourceLimits& limits
   return alignment;
 }
 
+namespace {
+
+// What is too large to share is made as one of the pool's would be: who asks sees no border.
+BufferRequest like_shared(const HeapState& state, const SubBufferKey& pool,
+                          const BufferRequest& asked) noexcept {
+  const Alignment alignment = sub_buffer_alignment(asked.usage, state.backend.resource_limits());
+  return {.size = asked.size,
+          .usage = pool.usage,
+          .flags = pool.buffer_flags(),
+          .families = state.config.families,
+          .intent = asked.intent,
+          .mapping = asked.mapping,
+          .coherent = asked.coherent,
+          .alignment = std::max(asked.alignment, alignment),
+          .budget = asked.budget,
+          .name = asked.name};
+}
+
+}  // namespace
+
 // As vaspace::Heap does: what lies about unused goes back before anything is refused, or the budget is
 // passed.
 Result<Allocation> HeapState::allocate_under_pressure(SubBufferPool& pool, const AllocationRequest& wanted,
@@ -65,6 +85,8 @@ Result<Buffer> Heap::alloc_buffer(const BufferRequest& request) noexcept {
   constexpr const char* kHere = "Heap::alloc_buffer";
   if (request.usage == 0) [[unlikely]]
     return state.refuse({ErrorCode::invalid_argument}, kHere, "", request.name);
+  if (!request.alignment.valid()) [[unlikely]]
+    return state.refuse({ErrorCode::invalid_alignment}, kHere, "", request.name);
   if (request.flags != 0 || request.exportable || request.movable || request.next != nullptr) [[unlikely]]
     return state.refuse({ErrorCode::not_supported}, kHere, "", request.name);
   const bool plain = (request.usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT) == 0 &&
@@ -81,7 +103,7 @@ Result<Buffer> Heap::alloc_buffer(const BufferRequest& request) noexcept {
   }
   SubBufferPool& pool = (*state.pools)[number];
   if (pool.shared && request.size > kLargestShared) [[unlikely]]
-    return create_buffer(request);
+    return create_buffer(like_shared(state, pool.key, request));
   const ResourceLimits& limits = state.backend.resource_limits();
   Bytes size = request.size;
   Alignment alignment = std::max(request.alignment, sub_buffer_alignment(request.usage, limits));

@@ -14,7 +14,7 @@
 namespace vaspace::vulkan {
 
 struct MovableRecord {
-  static constexpr std::uint32_t kMaxFamilies = 8;
+  static constexpr std::uint32_t kMaxFamilies = SparseConfig::kMaxFamilies;
 
   ResourceMove::Kind kind = ResourceMove::Kind::buffer;
   VkBuffer buffer = VK_NULL_HANDLE;
@@ -23,6 +23,7 @@ struct MovableRecord {
   VkBufferCreateInfo buffer_info{};
   VkImageCreateInfo image_info{};
   std::array<std::uint32_t, kMaxFamilies> families{};
+  std::array<char, ResourceCalls::kLongestName + 1> name{};
   std::uint64_t user_data = 0;
   std::uint32_t next_free = 0;
   bool live = false;

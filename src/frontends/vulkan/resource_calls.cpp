@@ -127,7 +127,7 @@ std::uint64_t ResourceCalls::device_address(VkBuffer buffer) const noexcept {
 
 void ResourceCalls::name(VkObjectType type, std::uint64_t handle, std::string_view name) const noexcept {
   if (set_name_ == nullptr) return;
-  char text[64]{};
+  char text[kLongestName + 1]{};
   std::memcpy(text, name.data(), std::min(name.size(), sizeof(text) - 1));
   VkDebugUtilsObjectNameInfoEXT info{};
   info.sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_OBJECT_NAME_INFO_EXT;

@@ -61,7 +61,9 @@ class ResourceCalls {
   [[nodiscard]] Result<void> bind(VkImage image, const HeapAllocation& memory) const noexcept;
   // Null where the device has none.
   [[nodiscard]] std::uint64_t device_address(VkBuffer buffer) const noexcept;
-  // Nothing where debug utils are not enabled, or there is no name. A name that is refused is forgotten.
+  // Nothing where debug utils are not enabled, or there is no name; up to kLongestName bytes of it. A name
+  // that is refused is forgotten.
+  static constexpr std::size_t kLongestName = 63;
   void name(VkBuffer buffer, std::string_view name_of) const noexcept {
     if (!name_of.empty()) name(VK_OBJECT_TYPE_BUFFER, bits_of(buffer), name_of);
   }

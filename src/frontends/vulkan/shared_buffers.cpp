@@ -67,7 +67,10 @@ Result<SharedBuffers::Slot> SharedBuffers::make(Bytes size) noexcept {
   Result<void> bound = memory ? calls_.bind(*buffer, *memory) : fail(memory.error());
   if (!bound) {
     calls_.destroy(*buffer);
-    if (memory) heap_.free(*memory);
+    if (memory) {
+      heap_.free(*memory);
+      heap_.give_back_unused();  // R7: the memory too, not in a collect
+    }
     return fail(bound.error());
   }
   calls_.name(*buffer, "shared buffer");

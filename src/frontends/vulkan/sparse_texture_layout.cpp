@@ -44,20 +44,22 @@ bool TextureLayout::add_plane(const SparseAspect& aspect) noexcept {
 }
 
 // Nothing of a level is in the tail where the tail begins behind the last.
-bool TextureLayout::add_tails(const SparseAspect& aspect, Bytes block) noexcept {
+Result<void> TextureLayout::add_tails(const SparseAspect& aspect, Bytes block) noexcept {
   const bool none = aspect.tail_size == Bytes{} || (!aspect.metadata && aspect.tail_first_level >= levels_);
-  if (none) return true;
-  if (!is_aligned(aspect.tail_size, Alignment{block}) || !is_aligned(aspect.tail_offset, Alignment{block}))
-    return false;
+  if (none) return {};
+  const std::uint32_t count = aspect.single_tail ? 1 : layers_;
+  for (const Bytes unit : {aspect.tail_size, aspect.tail_offset, count == 1 ? Bytes{} : aspect.tail_stride})
+    if (!is_aligned(unit, Alignment{block})) return fail(ErrorCode::driver_error);
+  if (count > ~tail_count_) return fail(ErrorCode::too_large);
   Tails& tails = tails_[tail_kinds_++];
   tails = {.at = aspect.tail_offset,
            .size = aspect.tail_size,
            .stride = aspect.tail_stride,
-           .count = aspect.single_tail ? 1 : layers_,
+           .count = count,
            .metadata = aspect.metadata};
   tail_count_ += tails.count;
   if (aspect.metadata) metadata_tails_ += tails.count;
-  return true;
+  return {};
 }
 
 Result<TextureLayout> TextureLayout::of(const SparseImage& image, const VkImageCreateInfo& info) noexcept {
@@ -74,7 +76,7 @@ Result<TextureLayout> TextureLayout::of(const SparseImage& image, const VkImageC
       const bool bad_tile = std::find(aspect.tile.begin(), aspect.tile.end(), 0U) != aspect.tile.end();
       if (!metadata && bad_tile) return fail(ErrorCode::driver_error);
       if (!metadata && !layout.add_plane(aspect)) return fail(ErrorCode::too_large);
-      if (!layout.add_tails(aspect, image.block)) return fail(ErrorCode::driver_error);
+      if (const auto added = layout.add_tails(aspect, image.block); !added) return fail(added.error());
     }
   }
   if (layout.plane_count_ == 0) return fail(ErrorCode::driver_error);

@@ -24,8 +24,8 @@ class TextureLayout {
   };
 
   TextureLayout() noexcept = default;
-  // Errors: too_large (2^31 tiles, or 2^32 tails), driver_error (an aspect without tiles, a tail that is no
-  // multiple of a block).
+  // Errors: too_large (2^31 tiles, or 2^32 tails), driver_error (an aspect without tiles; a tail whose size,
+  // place or stride is no multiple of a block).
   [[nodiscard]] static Result<TextureLayout> of(const SparseImage& image,
                                                 const VkImageCreateInfo& info) noexcept;
 
@@ -68,7 +68,7 @@ class TextureLayout {
     bool metadata = false;
   };
   [[nodiscard]] bool add_plane(const SparseAspect& aspect) noexcept;
-  [[nodiscard]] bool add_tails(const SparseAspect& aspect, Bytes block) noexcept;
+  [[nodiscard]] Result<void> add_tails(const SparseAspect& aspect, Bytes block) noexcept;
 
   VkImage image_{};
   Three extent_{};

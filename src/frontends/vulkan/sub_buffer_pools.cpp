@@ -59,6 +59,20 @@ SubBufferPools::~SubBufferPools() {
     pool.reset();
 }
 
+// Told as memory of the heap is: of a sub-buffer, what Buffer::memory() says, by name.
+LeakHandler SubBufferPools::leak_handler() noexcept {
+  if (config_.on_leak.on_leak == nullptr) return {};
+  return {.user = &config_.on_leak, .on_leak = [](void* user, const AllocationInfo& leaked) noexcept {
+            const HeapLeakHandler& handler = *static_cast<const HeapLeakHandler*>(user);
+            const Allocation& range = leaked.allocation;
+            handler.on_leak(handler.user,
+                            {.allocation = {.address = range.address, .size = range.size, .id = range.id},
+                             .used = leaked.used,
+                             .name = leaked.name,
+                             .user_data = leaked.user_data});
+          }};
+}
+
 bool SubBufferPools::sparse_for(const SubBufferKey& key) const noexcept {
   const DeviceFeatures& features = backend_.config().features;
   return key.intent() == Intent::device && key.mapping() == Mapping::none &&
@@ -91,7 +105,9 @@ Result<void> SubBufferPools::open_sparse(SubBufferPool& pool, const HeapRequest&
       ThreadSafeArenaAllocator::create(*pool.sparse_buffers, {.memory_type = (*ranking)[0],
                                                               .retain = config_.retain,
                                                               .retain_percent = config_.retain_percent,
-                                                              .host = config_.host});
+                                                              .host = config_.host,
+                                                              .on_misuse = config_.on_misuse,
+                                                              .on_leak = leak_handler()});
   if (!arena) return fail(arena.error());
   pool.arena.emplace(std::move(*arena));
   return {};
@@ -134,7 +150,9 @@ Result<void> SubBufferPools::open(SubBufferPool& pool) noexcept {
                                                                .first_block = kFirstShared,
                                                                .retain = config_.retain,
                                                                .retain_percent = config_.retain_percent,
-                                                               .host = config_.host});
+                                                               .host = config_.host,
+                                                               .on_misuse = config_.on_misuse,
+                                                               .on_leak = leak_handler()});
   if (!arena) return fail(arena.error());
   pool.arena.emplace(std::move(*arena));
   return {};

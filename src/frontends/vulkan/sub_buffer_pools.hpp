@@ -23,6 +23,8 @@ struct SubBufferConfig {
   Bytes retain{};
   std::uint32_t retain_percent = 0;
   HostAllocator host{};
+  MisuseHandler on_misuse{};
+  HeapLeakHandler on_leak{};
 };
 
 // What a pool is for. Every request is compared with it, so that how it is accessed is one number.
@@ -35,6 +37,10 @@ struct SubBufferKey {
   [[nodiscard]] Intent intent() const noexcept { return static_cast<Intent>(access & 0xffU); }
   [[nodiscard]] Mapping mapping() const noexcept { return static_cast<Mapping>(access >> 8U & 0xffU); }
   [[nodiscard]] bool coherent() const noexcept { return access >> 16U != 0; }
+  // V15.
+  [[nodiscard]] std::uint32_t buffer_flags() const noexcept {
+    return intent() == Intent::protected_device ? VK_BUFFER_CREATE_PROTECTED_BIT : 0;
+  }
 
   std::uint32_t usage;
   std::uint32_t access;
@@ -94,6 +100,7 @@ class SubBufferPools {
   [[nodiscard]] Result<void> open(SubBufferPool& pool) noexcept;
   [[nodiscard]] bool sparse_for(const SubBufferKey& key) const noexcept;
   [[nodiscard]] Result<void> open_sparse(SubBufferPool& pool, const HeapRequest& like) noexcept;
+  [[nodiscard]] LeakHandler leak_handler() noexcept;
 
   const ResourceCalls& calls_;
   Backend& backend_;

@@ -74,9 +74,9 @@ class SparseImages final {
   [[nodiscard]] bool non_resident_strict() const noexcept;
 
   // vkCreateImage with SPARSE_BINDING and SPARSE_RESIDENCY added to the flags; nothing is bound. Errors:
-  // invalid_argument (no optimal tiling, neither 2D nor 3D, no level or layer), not_supported (a feature that
-  // is not enabled; more than one sample; a format of which the device has no tiles), out_of_address_space
-  // (V30), the driver's own.
+  // invalid_argument (no optimal tiling, neither 2D nor 3D, no level or layer, or more levels than down to
+  // one texel), not_supported (a feature that is not enabled; more than one sample; a format of which the
+  // device has no tiles), out_of_address_space (V30), the driver's own.
   [[nodiscard]] Result<SparseImage> create_image(const VkImageCreateInfo& info) noexcept;
   // Nothing that was bound to it is pending.
   void destroy(const SparseImage& image) noexcept;

@@ -116,9 +116,9 @@ class Heap {
   [[nodiscard]] Result<Buffer> create_buffer(const BufferRequest& request) noexcept;
   [[nodiscard]] Result<Image> create_image(const ImageRequest& request) noexcept;
   // A range of a shared buffer whose usage has all of the request's; above 16 MiB, where it would not be
-  // sparse, a buffer of its own. size, usage, intent, mapping, coherent, alignment and budget count; the rest
-  // is ignored but the name, which reports show. Memory behind a new buffer or page passes the heap's gate
-  // (V16). Errors: as create_buffer, and not_supported for flags.
+  // sparse, a buffer of its own that is made as the shared ones are. size, usage, intent, mapping, coherent,
+  // alignment and budget count; the rest is ignored but the name, which reports show. Memory behind a new
+  // buffer or page passes the heap's gate (V16). Errors: as create_buffer, and not_supported for flags.
   [[nodiscard]] Result<Buffer> alloc_buffer(const BufferRequest& request) noexcept;
   [[nodiscard]] Result<Buffer> alloc_buffer(Bytes size, std::uint32_t usage) noexcept {
     return alloc_buffer({.size = size, .usage = usage});
@@ -133,9 +133,13 @@ class Heap {
                                            std::span<Buffer> out) noexcept;
 
   // Memory alone, for resources that the caller makes; given back by free(). Size, alignment and memory
-  // types are the requirements', all else, the dedicated wish too, is `wish`'s.
+  // types are the requirements', all else, the dedicated wish too, is `wish`'s. Its `kind` says what will lie
+  // there, which nobody checks (V1): `unknown` is right for all, and what it is without a wish; `optimal` is
+  // for images of optimal tiling; `linear`, for buffers and linear images, is what a wish has that says
+  // nothing.
   [[nodiscard]] Result<HeapAllocation> allocate(const VkMemoryRequirements& requirements,
-                                                const vaspace::HeapRequest& wish = {}) noexcept;
+                                                const vaspace::HeapRequest& wish = {
+                                                    .kind = ResourceKind::unknown}) noexcept;
   void free(const HeapAllocation& memory) noexcept;
   // Errors: the driver's.
   [[nodiscard]] Result<void> bind(VkBuffer buffer, const HeapAllocation& memory) noexcept;

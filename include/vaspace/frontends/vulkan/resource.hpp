@@ -29,7 +29,7 @@ struct BufferRequest {
   Bytes size{};
   std::uint32_t usage = 0;  // VkBufferUsageFlags
   std::uint32_t flags = 0;  // VkBufferCreateFlags; none of SPARSE
-  // Two or more: shared between these queue families. At most 8.
+  // Two or more: shared between these queue families. At most 16.
   std::span<const std::uint32_t> families{};
   Intent intent = Intent::device;
   Mapping mapping = Mapping::none;
