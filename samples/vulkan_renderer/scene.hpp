@@ -74,7 +74,7 @@ struct Thing {
 
 class Scene {
  public:
-  static constexpr std::uint32_t kComing = 6;  // a frame
+  static constexpr std::uint32_t kComing = 3;  // a frame
   static constexpr std::uint32_t kLife = 40;   // frames, half or one and a half of it
 
   // Who comes in this frame; frames rise by one.

@@ -54,6 +54,12 @@ class CudaFailures : public StreamTest {
     }
     EXPECT_GT(refusals, 0);
   }
+  // The same with what a driver that lacks memory answers, and with two refusals in a row.
+  void at_every_refusal(const std::function<Attempt()>& setup, Left left = Left::exact) {
+    at_every_call(setup, left);
+    at_every_call(setup, left, CUDA_ERROR_OUT_OF_MEMORY);
+    at_every_call(setup, left, CUDA_ERROR_UNKNOWN, 2);
+  }
   static void expect_as_before(const CudaHeld& before, const CudaHeld& after, Left left) {
     if (left == Left::exact) {
       EXPECT_EQ(after, before);

@@ -29,7 +29,7 @@ class CudaStreamFailures : public CudaFailures {
 
 TEST_F(CudaStreamFailures, C16_R7_OfTheFirstAllocation) {
   for (const Bytes size : {1_KiB, 100_KiB, 5_MiB}) {
-    at_every_call([&]() -> Attempt {
+    at_every_refusal([&]() -> Attempt {
       start_streams(kPages64K, {}, "");
       return [this, size] { return try_allocate(size, a_); };
     });
@@ -87,7 +87,7 @@ TEST_F(CudaStreamFailures, C16_R7_OfSuspendAndResume) {
 }
 
 TEST_F(CudaStreamFailures, C16_R7_OfReleasingAStream) {
-  at_every_call(
+  at_every_refusal(
       [&]() -> Attempt {
         start_streams("small_memory");
         const Address mine = allocate(4_MiB, a_);
@@ -188,7 +188,7 @@ TEST_F(CudaStreamFailures, C13_C16_R7_OfReusingABusyStreamsPages) {
 // Freed on another stream than its own, and recorded for a third: an event for each, and home.
 TEST_F(CudaStreamFailures, C16_R7_OfSettlingWhatWasFreedElsewhere) {
   for (const bool recorded : {false, true}) {
-    at_every_call(
+    at_every_refusal(
         [&]() -> Attempt {
           start_streams(kPages64K, {}, "delay_us=300..400");
           const Address block = allocate(300_KiB, a_);
@@ -215,7 +215,7 @@ TEST_F(CudaStreamFailures, C16_R7_OfSettlingWhatWasFreedElsewhere) {
 }
 
 TEST_F(CudaStreamFailures, C16_R7_OfTrimming) {
-  at_every_call(
+  at_every_refusal(
       [&]() -> Attempt {
         start_streams(kPages64K, {}, "");
         const Address block = allocate(1_MiB, a_);
@@ -230,7 +230,7 @@ TEST_F(CudaStreamFailures, C16_R7_OfTrimming) {
 }
 
 TEST_F(CudaStreamFailures, C16_R7_OfAddingAStreamAgain) {
-  at_every_call([&]() -> Attempt {
+  at_every_refusal([&]() -> Attempt {
     start_streams(kPages64K, {}, "delay_us=300..400");
     const Address block = allocate(1_MiB, a_);
     work_on(block, 1_MiB, a_);
@@ -248,7 +248,7 @@ TEST_F(CudaStreamFailures, C16_R7_OfAddingAStreamAgain) {
 }
 
 TEST_F(CudaStreamFailures, C16_R7_OfAnotherStreamThatTakesAReleasedOnesPool) {
-  at_every_call(
+  at_every_refusal(
       [&]() -> Attempt {
         cuda::StreamConfig config;
         config.max_pools = 1;
@@ -270,7 +270,7 @@ TEST_F(CudaStreamFailures, C2_C16_R7_WhereReservationsAreChains) {
 }
 
 TEST_F(CudaStreamFailures, C16_R7_OfPinnedMemory) {
-  at_every_call(
+  at_every_refusal(
       [&]() -> Attempt {
         cuda::StreamConfig config;
         config.kind = cuda::MemoryKind::pinned;

@@ -37,7 +37,7 @@ class HeapTest : public testing::Test {
     if (gpu == nullptr) GTEST_SKIP() << "no such driver";
     vulkan::BackendConfig config = gpu->config();
     config.host = host.allocator();
-    config.functions = functions;
+    config.functions = own_functions;
     backend = vulkan::Backend::create(config).value();
     vulkan::HeapConfig heap_config;
     heap_config.memory.host = host.allocator();
@@ -85,7 +85,7 @@ class HeapTest : public testing::Test {
   bool sparse = true;
   Bytes small = 64_KiB, block{};
   bool lost = false;
-  std::vector<vulkan::NamedFunction> functions;  // in place of the driver's
+  std::vector<vulkan::NamedFunction> own_functions;  // in place of the driver's
   MisuseHandler on_misuse{};
   HeapLeakHandler on_leak{};
   std::string last_feature, last_driver;

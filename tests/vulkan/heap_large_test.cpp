@@ -22,7 +22,7 @@ class LargeTest : public HeapTest {
   void SetUp() override {
     sparse = false;
     seen = {};
-    functions = {{"vkCreateBuffer", reinterpret_cast<PFN_vkVoidFunction>(&watch)}};
+    own_functions = {{"vkCreateBuffer", reinterpret_cast<PFN_vkVoidFunction>(&watch)}};
   }
   static inline Seen seen;
   static VkResult VKAPI_PTR watch(VkDevice device, const VkBufferCreateInfo* info,
