@@ -71,7 +71,7 @@ run_tests() {
   shift 2
   report=$(mktemp)
   say "$name"
-  "${without_randomisation[@]}" ctest --test-dir "$folder" -j2 --output-on-failure --output-junit "$report" \
+  "${without_randomisation[@]}" ctest --test-dir "$folder" -j3 --output-on-failure --output-junit "$report" \
     "$@" > "$report.log" 2>&1 || status=$?
   grep -vE '^ +Start +[0-9]|^ *[0-9]+/[0-9]+ Test .* Passed ' "$report.log" || true
   tests=$(junit_number "$report" tests)
@@ -132,7 +132,7 @@ test_tsan() {
   run_tests "thread" build-tsan -L threads
 }
 
-fuzz_seconds=30
+fuzz_seconds=24
 test_fuzz() {
   local fuzzers fuzzer name corpus
   fuzzers=(build-asan/bin/vaspace_fuzz_*)
