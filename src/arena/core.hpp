@@ -145,6 +145,7 @@ class AllocatorCore {
   // Calls use(arena, its index, the live range at `address`) under the arena's lock.
   template <class Use>
   [[nodiscard]] Result<void> at(Address address, Use&& use) noexcept;
+  [[nodiscard]] bool is_contended(std::uint32_t k) noexcept;
   [[nodiscard]] bool merge_kept(std::uint32_t k) noexcept;
   void tell(EventKind kind, std::uint32_t k, const Allocation& allocation) const noexcept;
   [[nodiscard]] Result<void> take_back(ArenaOf& arena, std::uint32_t k, const Range& range) noexcept;

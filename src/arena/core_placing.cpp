@@ -74,9 +74,14 @@ auto AllocatorCore<Policy>::place(std::uint32_t k, const AllocationRequest& requ
   for (;;) {
     Result<Placed> placed = place_in(k, request);
     if (placed || placed.error().code != ErrorCode::out_of_space || config_.fixed) return placed;
-    if (merge_kept(k)) continue;
+    const bool contended = is_contended(k);
+    if (!contended && merge_kept(k)) continue;
     const Result<void> opened = windows_.open(*arenas_[k], {request.size, request.alignment}, false);
-    if (opened) continue;
+    if (opened) {
+      if (contended) fronts_.pause_all([&](Front& front) { front.kept(kept_of_[k]).relax(); });
+      continue;
+    }
+    if (merge_kept(k)) continue;
     if (flushed) {
       placed = place_elsewhere(k, request);
       return placed ? placed : Result<Placed>(fail(opened.error()));
@@ -86,11 +91,23 @@ auto AllocatorCore<Policy>::place(std::uint32_t k, const AllocationRequest& requ
   }
 }
 
+// Whether several threads keep taking each other's room: then a window more is cheaper than what they keep.
+template <class Policy>
+bool AllocatorCore<Policy>::is_contended(std::uint32_t k) noexcept {
+  if (!keeps_ranges(k)) return false;
+  std::uint32_t short_of_room = 0;
+  fronts_.look_at_all([&](Front& front) { short_of_room += front.kept(kept_of_[k]).is_short() ? 1 : 0; });
+  return short_of_room > 1;
+}
+
 // Whether there was anything kept in the arena that is a hole now.
 template <class Policy>
 bool AllocatorCore<Policy>::merge_kept(std::uint32_t k) noexcept {
   if (!keeps_ranges(k) || parked(k) == 0) return false;
-  fronts_.pause_all([&](Front& front) { empty(front, k); });
+  fronts_.pause_all([&](Front& front) {
+    front.kept(kept_of_[k]).miss();
+    empty(front, k);
+  });
   return true;
 }
 

@@ -7,8 +7,13 @@
 // Always true: a kept range is placed, and nobody's; its pages are touched; all ranges of a stack have its
 // size. What is kept is bounded: kStacks * kDepth ranges of at most kMostBytes together. Part of a front, and
 // in the hands of who has that.
+//
+// Where room is short, what is kept is soon missed: who finds none takes it all out again. Then less is kept,
+// half each time that this comes early, and a little more with every range that had to go another way. Where
+// several threads miss each other's ranges early, a window more helps all of them.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdint>
@@ -40,7 +45,11 @@ class KeptRanges {
       if (stack.count == 0) stack.granules = granules;
       return false;
     }
-    if (stack.count == kDepth || bytes_ + size > kMostBytes) return false;
+    if (stack.count == kDepth) return false;
+    if (bytes_ + size > most_) [[unlikely]] {
+      most_ = std::min(most_ + Bytes{size.value / kSteps}, kMostBytes);
+      return false;
+    }
     stack.ranges[stack.count++] = index;
     bytes_ += size;
     count_.add(1);
@@ -56,8 +65,23 @@ class KeptRanges {
     if (size == Bytes{}) return 0;
     --stack.count;
     bytes_ -= size;
+    ++taken_;
     count_.add(~std::uint32_t{0});
     return index;
+  }
+  // Somebody found no room, and all of it is about to be taken out.
+  void miss() noexcept {
+    const bool early = taken_ < kEarly;
+    if (early) most_ = Bytes{std::min(most_, bytes_).value / 2};
+    early_ = early ? early_ + 1 : 0;
+    taken_ = 0;
+  }
+  // It has missed early twice in a row.
+  [[nodiscard]] bool is_short() const noexcept { return early_ >= 2; }
+  // There is more room now.
+  void relax() noexcept {
+    early_ = 0;
+    most_ = kMostBytes;
   }
   // Takes all out, calling visit(index) for each.
   template <class Visit>
@@ -91,8 +115,14 @@ class KeptRanges {
     return stacks_[(width * 8 + below) % kStacks];
   }
 
+  static constexpr std::uint32_t kEarly = 4096;  // taken since the last time; what then is gained is little
+  static constexpr std::uint64_t kSteps = 64;
+
   std::array<Stack, kStacks> stacks_{};
   Bytes bytes_{};
+  Bytes most_ = kMostBytes;
+  std::uint32_t taken_ = 0;
+  std::uint32_t early_ = 0;
   Figure<std::uint32_t> count_;
 };
 

@@ -203,7 +203,8 @@ class Spans {
 
   std::optional<TrackedSlabAllocator> slab_;
   std::optional<ObjectAllocator> object_;
-  std::optional<ObjectRecords> records_;
+  // What the ways without the lock read lies on lines that nobody writes under it.
+  alignas(64) std::optional<ObjectRecords> records_;
   std::uint64_t window_mask_ = 0;
   unsigned window_bits_ = 0;
   PublishedArray<Address> addresses_;  // by window

@@ -67,9 +67,13 @@ Result<Cut> BlockSpace::take_present(RangeRequest request) noexcept {
 }
 
 Result<Cut> BlockSpace::take(RangeRequest request, BudgetPolicy policy) noexcept {
-  for (;;) {
+  for (bool asked = config_.on_full.give_back == nullptr;;) {
     const Result<Cut> cut = take_present(request);
     if (cut || cut.error().code != ErrorCode::out_of_space) return cut;
+    if (!std::exchange(asked, true)) {
+      config_.on_full.give_back(config_.on_full.user);
+      continue;
+    }
     const std::lock_guard one_at_a_time(growing_);
     {
       const std::lock_guard lock(mutex_);

@@ -32,6 +32,9 @@ struct SpaceConfig {
   Bytes limit = kMaxBytes;
   Bytes keep{};
   std::uint32_t keep_percent = 0;
+  // Who holds pieces that nobody uses gives them back before a block more is asked for. Called with no lock
+  // of the space held.
+  PressureHandler on_full{};
   HostAllocator host{};
 };
 

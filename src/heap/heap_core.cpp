@@ -110,6 +110,8 @@ Result<HeapAllocation> HeapCore<Policy>::allocate(const MemoryRequirements& need
       break;
     }
   }
+  if (const Result<HeapAllocation> again = state_.place_again(needs, request); again) return again;
+  if (&needs == &request.requirements) return allocate_slow(request);
   HeapRequest whole = request;
   whole.requirements = needs;
   return allocate_slow(whole);

@@ -18,21 +18,23 @@ HeapAllocationInfo HeapState::info_of(std::uint32_t index) const noexcept {
 
 Result<HeapAllocationInfo> HeapState::find(const HeapAllocation& allocation) const noexcept {
   const Lock lock(mutex_);
-  const Result<std::uint32_t> index = find_record(allocation);
-  if (!index) return fail(index.error());
-  return info_of(*index);
+  if (!names_record(allocation)) return fail(why_no_record(allocation));
+  return info_of(allocation.id.index);
 }
 
 void HeapState::for_each(void (*visit)(void* user, const HeapAllocationInfo& info) noexcept,
                          void* user) const noexcept {
   const Lock lock(mutex_);
+  const KeptPlaces::Pause pause(places_);
   for (std::uint32_t index = 1; index < records_.size(); ++index) {
-    const Record::State state = records_[index].state;
-    if (state == Record::State::live || state == Record::State::retired) visit(user, info_of(index));
+    const RecordState state = records_.state_of(index);
+    if (state == RecordState::live || state == RecordState::held || state == RecordState::retired)
+      visit(user, info_of(index));
   }
 }
 
-void HeapState::add_to(HeapReport& report) const noexcept {
+void HeapState::add_to(HeapReport& report) noexcept {
+  give_back_kept();
   const DeviceProfile& profile = gate_.profile();
   report.memory_type_count = profile.memory_type_count;
   report.heap_count = profile.heap_count;
@@ -68,10 +70,11 @@ void HeapState::add_to(HeapReport& report) const noexcept {
   report.retired_bytes = retired_.bytes();
   report.lost_timeline_questions = retired_.lost_questions();
   const Lock lock(mutex_);
+  const std::array<Tally, kMaxMemoryTypes> tallies = this->tallies(KeptPlaces::Pause(places_));
   report.moves_open = open_moves_;
   for (std::uint32_t t = 0; t < profile.memory_type_count; ++t) {
-    report.memory_types[t].allocations += tallies_[t].allocations;
-    report.memory_types[t].live += tallies_[t].live;
+    report.memory_types[t].allocations += tallies[t].allocations;
+    report.memory_types[t].live += tallies[t].live;
   }
 }
 
@@ -84,10 +87,12 @@ const char* HeapState::validate() const noexcept {
   });
   if (wrong != nullptr) return wrong;
   const Lock lock(mutex_);
+  const KeptPlaces::Pause pause(places_);
   std::array<Tally, kMaxMemoryTypes> tallies{};
   for (std::uint32_t index = 1; index < records_.size(); ++index) {
     const Record& record = records_[index];
-    if (record.state == Record::State::free) continue;
+    const RecordState state = records_.state_of(index);
+    if (state == RecordState::free || state == RecordState::kept) continue;
     Tally& tally = tallies[record.memory_type];
     ++tally.allocations;
     if (record.owner == 0) tally.live += record.size;
@@ -101,8 +106,9 @@ const char* HeapState::validate() const noexcept {
     if (record.move != 0 && moves_[record.move - 1].phase == OpenMove::Phase::none)
       return "an allocation waits for a move that is over";
   }
+  const std::array<Tally, kMaxMemoryTypes> counted = this->tallies(pause);
   for (std::uint32_t t = 0; t < kMaxMemoryTypes; ++t) {
-    if (tallies[t].allocations != tallies_[t].allocations || tallies[t].live != tallies_[t].live)
+    if (tallies[t].allocations != counted[t].allocations || tallies[t].live != counted[t].live)
       return "allocations with records are miscounted";
   }
   std::uint64_t open = 0;

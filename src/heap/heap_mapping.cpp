@@ -29,9 +29,8 @@ Result<std::byte*> HeapState::map(const HeapAllocation& allocation) noexcept {
   Block* block = nullptr;
   if (allocation.shelf == 0) {
     const Lock lock(mutex_);
-    const Result<std::uint32_t> index = find_record(allocation);
-    if (!index) return fail(index.error());
-    Record& record = records_[*index];
+    if (!hold_record(allocation)) return fail(why_no_record(allocation));
+    Record& record = records_[allocation.id.index];
     if (!gate_.profile().memory_types[record.memory_type].host_visible) return fail(ErrorCode::not_supported);
     block = record.cut.block;
     ++record.maps;  // before the driver is asked: what is mapped is not moved
@@ -45,7 +44,7 @@ Result<std::byte*> HeapState::map(const HeapAllocation& allocation) noexcept {
   if (mapped) return *mapped + (allocation.address - block->reservation.address).value;
   if (allocation.shelf == 0) {
     const Lock lock(mutex_);
-    if (const Result<std::uint32_t> index = find_record(allocation)) --records_[*index].maps;
+    if (names_record(allocation)) --records_[allocation.id.index].maps;
   }
   return fail(mapped.error());
 }
@@ -59,16 +58,16 @@ Result<void> HeapState::unmap(const HeapAllocation& allocation) noexcept {
   Block* block = nullptr;
   {
     const Lock lock(mutex_);
-    const Result<std::uint32_t> index = find_record(allocation);
-    if (!index) return fail(index.error());
-    if (records_[*index].maps == 0) return fail(ErrorCode::wrong_state);
-    block = records_[*index].cut.block;
+    if (!hold_record(allocation)) return fail(why_no_record(allocation));
+    const Record& record = records_[allocation.id.index];
+    if (record.maps == 0) return fail(ErrorCode::wrong_state);
+    block = record.cut.block;
   }
   const Result<void> unmapped = gate_.unmap(*block);
   if (!unmapped) return unmapped;
   const Lock lock(mutex_);
-  const Result<std::uint32_t> index = find_record(allocation);
-  if (index && records_[*index].maps != 0) --records_[*index].maps;
+  if (names_record(allocation) && records_[allocation.id.index].maps != 0)
+    --records_[allocation.id.index].maps;
   return {};
 }
 
@@ -144,6 +143,7 @@ bool HeapState::is_margin_intact(const Record& record) const noexcept {
 }
 
 bool HeapState::inspect_guards(const Record& record) const noexcept {
+  if (record.guarded == Bytes{} && !config_.guards.fill) return true;
   if (record.owner != 0 || record.shares != 0) return true;
   const bool intact = is_margin_intact(record);
   std::byte* const mapped = record.cut.block->mapped.load(std::memory_order_acquire);
@@ -163,7 +163,8 @@ Result<HeapAllocationInfo> HeapState::check_corruption() noexcept {
       const Lock lock(mutex_);
       if (index >= records_.size()) return HeapAllocationInfo{};
       Record& record = records_[index];
-      if (record.state == Record::State::free || record.guarded == Bytes{} || record.owner != 0) continue;
+      if (records_.state_of(index) == RecordState::free || record.guarded == Bytes{} || record.owner != 0)
+        continue;
       const bool coherent = gate_.profile().memory_types[record.memory_type].host_coherent;
       const bool mapped = record.cut.block->mapped.load(std::memory_order_acquire) != nullptr;
       if (coherent || !mapped || record.move != 0) {
@@ -180,7 +181,7 @@ Result<HeapAllocationInfo> HeapState::check_corruption() noexcept {
     {
       const Lock lock(mutex_);
       if (seen && !is_margin_intact(records_[index])) broken = info_of(index);
-      leaving = drop_share(index);
+      drop_share(index, leaving);
       if (leaving.cut) broken = {};  // it was freed meanwhile
     }
     unsettle(leaving);

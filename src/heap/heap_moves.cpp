@@ -36,18 +36,21 @@ struct HeapState::MoveQuota {
 Result<void> HeapState::pin(const HeapAllocation& allocation, bool on) noexcept {
   if (allocation.shelf != 0) return {};  // it lives, and what an arena allocator placed is never moved
   const Lock lock(mutex_);
-  const Result<std::uint32_t> index = find_record(allocation);
-  if (!index) return fail(index.error());
-  std::uint32_t& pins = records_[*index].pins;
+  if (!hold_record(allocation)) return fail(why_no_record(allocation));
+  Record& record = records_[allocation.id.index];
+  std::uint32_t& pins = record.pins;
   if (!on && pins == 0) return fail(ErrorCode::wrong_state);
   pins = on ? pins + 1 : pins - 1;
-  if (on) cancel_move(records_[*index]);
+  if (on) cancel_move(record);
   return {};
 }
 
-bool HeapState::may_move(const Record& record, std::uint8_t mover) const noexcept {
-  return record.state == Record::State::live && record.movable && record.mover == mover && record.pins == 0 &&
-         record.maps == 0 && record.shares == 0 && record.move == 0;
+bool HeapState::may_move(std::uint32_t index, std::uint8_t mover) const noexcept {
+  const Record& record = records_[index];
+  const RecordState state = records_.state_of(index);
+  return (state == RecordState::live || state == RecordState::held) && record.movable &&
+         record.mover == mover && record.pins == 0 && record.maps == 0 && record.shares == 0 &&
+         record.move == 0;
 }
 
 // The pointer that the host has, or whatever it is pinned for, is to where it is now.
@@ -60,7 +63,7 @@ void HeapState::cancel_move(const Record& record) noexcept {
 // A block is one when the bytes of residents that may move are all that is used in it.
 Result<void> HeapState::find_sources(MovePlan& plan, std::uint8_t mover) const noexcept {
   for (std::uint32_t index = 1; index < records_.size(); ++index) {
-    if (may_move(records_[index], mover) && !plan.residents.push_back({.record = index}))
+    if (may_move(index, mover) && !plan.residents.push_back({.record = index}))
       return fail(ErrorCode::out_of_host_memory);
   }
   std::sort(plan.residents.begin(), plan.residents.end(), [&](const Resident& a, const Resident& b) {
@@ -148,6 +151,8 @@ Result<std::uint32_t> HeapState::plan_moves(const MoveBudget& budget, std::span<
   MoveQuota quota{.budget = budget, .out = out, .bytes = budget.bytes};
   {
     const Lock lock(mutex_);
+    const KeptPlaces::Pause pause(places_);
+    give_back_kept(pause);
     if (!moves_.reserve_more(out.size())) return fail(ErrorCode::out_of_host_memory);
     if (Result<void> found = find_sources(plan, budget.mover); !found) return fail(found.error());
     const auto residents_of = [&](const Source& source) {
@@ -214,6 +219,7 @@ Move HeapState::open_move(const Source& source, const Resident& resident) noexce
           .source = record.cut,
           .destination = resident.destination};
   record.move = index + 1;
+  records_.set_state(resident.record, RecordState::held);
   ++open_moves_;
   Move move{.source = handle_of(resident.record),
             .kind = record.kind,
@@ -260,7 +266,7 @@ void HeapState::land_move(std::uint32_t index) noexcept {
   OpenMove& move = moves_[index];
   if (move.record == 0) return give_both(move);
   Record& record = records_[move.record];
-  if (record.state == Record::State::retired) {
+  if (records_.state_of(move.record) == RecordState::retired) {
     move.phase = OpenMove::Phase::landed;
     return;
   }
@@ -282,7 +288,8 @@ Result<HeapAllocation> HeapState::commit_move(const Move& move,
   if (!index) return fail(index.error());
   const OpenMove& open = moves_[*index];
   const std::uint32_t record = open.record;
-  const bool moves = record != 0 && !open.cancelled && records_[record].state == Record::State::live;
+  // Held: what is in a move is, until it is retired.
+  const bool moves = record != 0 && !open.cancelled && records_.state_of(record) == RecordState::held;
   if (Result<void> ended = end_move(*index, moves, points); !ended) return fail(ended.error());
   if (!moves) return HeapAllocation{};
   return handle_of(record);

@@ -15,21 +15,29 @@ Result<std::uint32_t> HeapState::prepare_record(bool noted) noexcept {
   return index;
 }
 
-HeapAllocation HeapState::begin_record(std::uint32_t index, const Record& record, Note&& note) noexcept {
+Result<HeapAllocation> HeapState::begin_record(std::uint32_t index, const Record& record,
+                                               Note&& note) noexcept {
   const Lock lock(mutex_);
   records_.begin(index, record, std::move(note));
+  return count_in(index);
+}
+
+// It lives from now on. The result is made where it ends up: what is stored in parts and then copied as a
+// whole waits for the stores.
+Result<HeapAllocation> HeapState::count_in(std::uint32_t index) noexcept {
+  const Record& record = records_[index];
   Tally& tally = tallies_[record.memory_type];
   ++tally.allocations;
   if (record.owner == 0) tally.live += record.size;
-  return handle_of(index);
+  Result<HeapAllocation> handle;
+  write_handle(*handle, index);
+  return handle;
 }
 
 Result<HeapAllocation> HeapState::place(const HeapRequest& request, std::uint32_t memory_type,
                                         BudgetPolicy policy) noexcept {
   Note note(config_.host);
   if (!note.set(request.name, request.user_data)) return fail(ErrorCode::out_of_host_memory);
-  const Result<std::uint32_t> index = prepare_record(!note.empty());
-  if (!index) return fail(index.error());
   // What is aliased may hold one of either kind later, or both at once.
   Record record{.kind = request.aliasable ? ResourceKind::unknown : request.kind,
                 .aliasable = request.aliasable,
@@ -37,37 +45,43 @@ Result<HeapAllocation> HeapState::place(const HeapRequest& request, std::uint32_
                 .memory_type = static_cast<std::uint8_t>(memory_type),
                 .size = request.requirements.size,
                 .alignment = request.requirements.alignment};
-  Result<void> settled = settle(record, request, policy);
-  if (settled) {
-    settled = make_visible(record, request);
-    if (!settled) unsettle({record.space, record.cut, record.pool, record.size});
-  }
-  if (!settled) {
-    const Lock lock(mutex_);
-    records_.give_up(*index);
-    return fail(settled.error());
-  }
+  if (Result<void> settled = settle(record, request, policy); !settled) return fail(settled.error());
+  const auto give_up = [&](Error error) {
+    unsettle({record.space, record.cut, record.pool, record.size});
+    return fail(error);
+  };
+  if (const Result<void> seen = make_visible(record, request); !seen) return give_up(seen.error());
   record.movable = request.movable && record.space != nullptr && record.pool == 0;
   record.mover = request.mover;
+  record.plain = may_keep(record);
+  if (record.plain) places_.join();
   prepare_guards(record);
-  return begin_record(*index, record, std::move(note));
+  {
+    const Lock lock(mutex_);
+    if (const std::uint32_t index = records_.prepare(!note.empty()); index != 0) {
+      records_.begin(index, record, std::move(note));
+      return count_in(index);
+    }
+  }
+  return give_up({ErrorCode::out_of_host_memory});
 }
 
-bool HeapState::wants_own_block(const HeapRequest& request, std::uint32_t memory_type) const noexcept {
+bool HeapState::wants_own_block(const MemoryRequirements& needs, const HeapRequest& request,
+                                std::uint32_t memory_type) const noexcept {
   const Bytes largest = spaces_.largest_block(memory_type);
   if (request.exportable || request.dedicated == DedicatedWish::required ||
-      with_margin(request.requirements.size).value > largest.value / 2)
+      with_margin(needs.size).value > largest.value / 2)
     return true;
   // Preferred (V8) is weighed: a memory object is dear, so it is spent on what is large, and the last quarter
   // of them on those that cannot do without.
   const Bytes from = config_.dedicated_from != Bytes{} ? config_.dedicated_from : Bytes{largest.value / 16};
-  return request.dedicated == DedicatedWish::preferred && !request.aliasable &&
-         request.requirements.size >= from && gate_.figures().objects < gate_.max_objects() / 4 * 3;
+  return request.dedicated == DedicatedWish::preferred && !request.aliasable && needs.size >= from &&
+         gate_.figures().objects < gate_.max_objects() / 4 * 3;
 }
 
 Result<void> HeapState::settle(Record& record, const HeapRequest& request, BudgetPolicy policy) noexcept {
   if (request.pool) return settle_in_pool(record, request, policy);
-  if (wants_own_block(request, record.memory_type)) {
+  if (wants_own_block(request.requirements, request, record.memory_type)) {
     const Result<void> alone = settle_alone(record, request, policy);
     const bool must = request.exportable || request.dedicated == DedicatedWish::required ||
                       with_margin(record.size) > spaces_.largest_block(record.memory_type);
@@ -170,65 +184,57 @@ void HeapState::unsettle(const Leaving& leaving) noexcept {
   if (leaving.pool != 0) pools_.leave(leaving.pool - 1, leaving.size);
 }
 
-HeapAllocation HeapState::handle_of(std::uint32_t index) const noexcept {
+void HeapState::write_handle(HeapAllocation& handle, std::uint32_t index) const noexcept {
   const Record& record = records_[index];
   const Block& block = *record.cut.block;
   std::byte* mapped = record.persistent ? block.mapped.load(std::memory_order_acquire) : nullptr;
-  return {.address = block.reservation.address + record.cut.offset,
-          .size = record.size,
-          .id = {index, record.generation},
-          .block = block.number,
-          .shelf = 0,
-          .memory_type = record.memory_type,
-          .native = block.native,
-          .offset = record.cut.offset,
-          .mapped = mapped == nullptr ? nullptr : mapped + record.cut.offset.value};
+  handle.address = block.reservation.address + record.cut.offset;
+  handle.size = record.size;
+  handle.id = {index, records_.generation_of(index)};
+  handle.block = block.number;
+  handle.shelf = 0;
+  handle.memory_type = record.memory_type;
+  handle.native = block.native;
+  handle.offset = record.cut.offset;
+  handle.mapped = mapped == nullptr ? nullptr : mapped + record.cut.offset.value;
 }
 
-// A handle of another heap, or of before a move, names another place.
-Result<std::uint32_t> HeapState::find_record(const HeapAllocation& allocation) const noexcept {
-  const Result<std::uint32_t> index = records_.find(allocation.id);
-  if (!index || allocation.shelf != 0) return fail(index ? Error{ErrorCode::unknown_handle} : index.error());
-  const Record& record = records_[*index];
-  if (record.cut.block->reservation.address + record.cut.offset != allocation.address)
-    return fail(ErrorCode::unknown_handle);
-  return index;
+Error HeapState::why_no_record(const HeapAllocation& allocation) const noexcept {
+  const bool elsewhere = allocation.shelf != 0 || records_.is_live(allocation.id);
+  return elsewhere ? Error{ErrorCode::unknown_handle} : records_.why_not(allocation.id);
 }
 
-HeapState::Leaving HeapState::end_record(std::uint32_t index) noexcept {
+void HeapState::end_record(std::uint32_t index, Leaving& leaving) noexcept {
   Record& record = records_[index];
   if (record.maps != 0) gate_.forget_maps(*record.cut.block, std::exchange(record.maps, 0));
   if (const std::uint32_t owner = record.owner; owner != 0) {
     --tallies_[record.memory_type].allocations;
     records_.end(index);
-    return drop_share(owner);
+    return drop_share(owner, leaving);
   }
-  if (record.shares == 0) return finish_record(index);
-  record.state = Record::State::lent;
-  return {};
+  if (record.shares == 0) return finish_record(index, leaving);
+  records_.set_state(index, RecordState::lent);
 }
 
-HeapState::Leaving HeapState::drop_share(std::uint32_t index) noexcept {
+void HeapState::drop_share(std::uint32_t index, Leaving& leaving) noexcept {
   Record& record = records_[index];
-  if (--record.shares != 0 || record.state != Record::State::lent) return {};
-  return finish_record(index);
+  if (--record.shares == 0 && records_.state_of(index) == RecordState::lent) finish_record(index, leaving);
 }
 
-HeapState::Leaving HeapState::finish_record(std::uint32_t index) noexcept {
+void HeapState::finish_record(std::uint32_t index, Leaving& leaving) noexcept {
   const Record& record = records_[index];
-  Leaving leaving{record.space, record.cut, record.pool, record.size};
-  if (record.move != 0) {
+  Tally& tally = tallies_[record.memory_type];
+  --tally.allocations;
+  tally.live -= record.size;
+  if (record.move == 0) {
+    leaving = {record.space, record.cut, record.pool, record.size};
+  } else {
     // Both places belong to the move now, until it has been ended and its points have passed (T3).
     OpenMove& move = moves_[record.move - 1];
     move.record = 0;
     if (move.phase == OpenMove::Phase::landed) give_both(move);
-    leaving = {};
   }
-  Tally& tally = tallies_[record.memory_type];
-  --tally.allocations;
-  tally.live -= record.size;
   records_.end(index);
-  return leaving;
 }
 
 Result<void> HeapState::try_free(const HeapAllocation& allocation) noexcept {
@@ -239,14 +245,15 @@ Result<void> HeapState::try_free(const HeapAllocation& allocation) noexcept {
 }
 
 Result<bool> HeapState::free_inspected(const HeapAllocation& allocation) noexcept {
+  if (keep(allocation)) return true;
   Leaving leaving;
   bool intact = true;
   {
     const Lock lock(mutex_);
-    const Result<std::uint32_t> index = find_record(allocation);
-    if (!index) return fail(index.error());
-    intact = inspect_guards(records_[*index]);
-    leaving = end_record(*index);
+    if (!hold_record(allocation)) [[unlikely]]
+      return fail(why_no_record(allocation));
+    intact = inspect_guards(records_[allocation.id.index]);
+    end_record(allocation.id.index, leaving);
   }
   unsettle(leaving);
   return intact;
@@ -256,10 +263,9 @@ Result<bool> HeapState::free_inspected(const HeapAllocation& allocation) noexcep
 Result<void> HeapState::retire(const HeapAllocation& allocation,
                                std::span<const TimelinePoint> points) noexcept {
   const Lock lock(mutex_);
-  const Result<std::uint32_t> index = find_record(allocation);
-  if (!index) return fail(index.error());
+  if (!hold_record(allocation)) return fail(why_no_record(allocation));
   if (Result<void> added = retired_.add({.allocation = allocation}, points); !added) return added;
-  records_[*index].state = Record::State::retired;
+  records_.set_state(allocation.id.index, RecordState::retired);
   return {};
 }
 
@@ -270,7 +276,7 @@ void HeapState::free_retired(const Retiree& retiree) noexcept {
     const Lock lock(mutex_);
     if (retiree.move != 0) return land_move(retiree.move - 1);
     intact = inspect_guards(records_[retiree.allocation.id.index]);
-    leaving = end_record(retiree.allocation.id.index);
+    end_record(retiree.allocation.id.index, leaving);
   }
   unsettle(leaving);
   if (!intact) config_.on_misuse(overwritten(retiree.allocation, "Heap::collect"));
@@ -308,16 +314,17 @@ Result<HeapAllocation> HeapState::alias(const HeapAllocation& allocation,
   Record record;
   {
     const Lock lock(mutex_);
-    const Result<std::uint32_t> found = find_record(allocation);
+    const bool held = hold_record(allocation);
+    const std::uint32_t found = allocation.id.index;
     const auto type_of = [&](const Record& of) { return gate_.profile().memory_types[of.memory_type]; };
     const Error refused =
-        found ? why_not(records_[*found], type_of(records_[*found]), wanted) : found.error();
+        held ? why_not(records_[found], type_of(records_[found]), wanted) : why_no_record(allocation);
     if (refused != Error{}) {
       records_.give_up(*index);
       return fail(refused);
     }
-    const Record& original = records_[*found];
-    const std::uint32_t owner = original.owner != 0 ? original.owner : *found;
+    const Record& original = records_[found];
+    const std::uint32_t owner = original.owner != 0 ? original.owner : found;
     record = {.kind = original.kind,
               .aliasable = true,
               .persistent = original.persistent,
@@ -336,7 +343,7 @@ Result<HeapAllocation> HeapState::alias(const HeapAllocation& allocation,
     {
       const Lock lock(mutex_);
       records_.give_up(*index);
-      leaving = drop_share(record.owner);
+      drop_share(record.owner, leaving);
     }
     unsettle(leaving);
     return fail(seen.error());
@@ -346,10 +353,10 @@ Result<HeapAllocation> HeapState::alias(const HeapAllocation& allocation,
 
 Result<Block*> HeapState::exportable_block(const HeapAllocation& allocation) const noexcept {
   const Lock lock(mutex_);
-  const Result<std::uint32_t> index = find_record(allocation);
-  if (!index) return fail(index.error());
-  if (!records_[*index].exportable) return fail(ErrorCode::not_supported);
-  return records_[*index].cut.block;
+  if (!names_record(allocation)) return fail(why_no_record(allocation));
+  const Record& record = records_[allocation.id.index];
+  if (!record.exportable) return fail(ErrorCode::not_supported);
+  return record.cut.block;
 }
 
 }  // namespace vaspace

@@ -20,9 +20,11 @@ bool is_worth_another_type(ErrorCode code) noexcept {
 HeapState::HeapState(Backend& backend, const HeapConfig& config) noexcept
     : config_(config),
       gate_(backend, config),
-      spaces_(gate_, config_),
+      spaces_(gate_, config_,
+              {this, [](void* state) noexcept { static_cast<HeapState*>(state)->give_back_kept(); }}),
       pools_(gate_, spaces_, config_),
       retired_(backend, config.timelines, config.host),
+      places_(config.host),
       records_(config.host, identity_of(this)),
       moves_(config.host) {
   for (std::uint32_t intent = 0; intent < kIntentCount; ++intent) {
@@ -101,11 +103,13 @@ Result<PoolId> HeapState::create_pool(const PoolConfig& config) noexcept {
 }
 
 void HeapState::collect_blocks() noexcept {
+  give_back_kept();
   visit_spaces([](BlockSpace& space) { space.collect(); });
   gate_.release_leaving();
 }
 
 void HeapState::give_back_blocks(Bytes target) noexcept {
+  give_back_kept();
   gate_.release_leaving();
   visit_spaces([&](BlockSpace& space) {
     const Bytes held = gate_.committed();
@@ -114,6 +118,7 @@ void HeapState::give_back_blocks(Bytes target) noexcept {
 }
 
 void HeapState::give_back_blocks(std::uint32_t heap, Bytes target) noexcept {
+  give_back_kept();
   gate_.release_leaving();
   visit_spaces([&](BlockSpace& space) {
     const Bytes held = gate_.committed(heap);

@@ -1,16 +1,21 @@
 // All of a heap but its arena allocators: what has a record, what is retired, pools, moves, and the gate that
 // everything passes.
 //
+// What is freed and was cut out of the heap's own blocks keeps its place for a while: whoever asks for the
+// same again on that thread has it without a search and without a lock that another thread wants. Every
+// collect, report, trim, plan of moves and block more begins with giving such places back.
+//
 // Always true: a live record's memory is its own, but for aliases, which share their owner's; a record of a
 // move has both places until the move's points have passed, and, where it is retired, its own too. Lock
-// order: the records', then a space's, a pool table's, the gate's or the retired list's; no driver is called
-// with any of these held.
+// order: the records', then the kept places', a space's, a pool table's, the gate's or the retired list's; no
+// driver is called with any of these held.
 #pragma once
 
 #include <array>
 
 #include "vaspace/heap/heap.hpp"
 
+#include "heap/kept_places.hpp"
 #include "heap/pool_table.hpp"
 #include "heap/records.hpp"
 #include "heap/retired_list.hpp"
@@ -56,6 +61,12 @@ class HeapState {
   // With a record, in memory of this type or of the request's pool. Errors: as Heap::allocate.
   [[nodiscard]] Result<HeapAllocation> place(const HeapRequest& request, std::uint32_t memory_type,
                                              BudgetPolicy policy) noexcept;
+  // Where this thread freed one like it lately. Errors: out_of_space: there is no such place, or the request
+  // is not that simple, or wrong.
+  [[nodiscard]] Result<HeapAllocation> place_again(const MemoryRequirements& needs,
+                                                   const HeapRequest& request) noexcept;
+  // A free that keeps the place, if it may; false: nothing has been done.
+  [[nodiscard]] bool keep(const HeapAllocation& allocation) noexcept;
   // Of an allocation with a record; whether its margin was intact, where that is asked for.
   [[nodiscard]] Result<void> try_free(const HeapAllocation& allocation) noexcept;
   [[nodiscard]] Result<bool> free_inspected(const HeapAllocation& allocation) noexcept;
@@ -98,13 +109,15 @@ class HeapState {
                                                    std::span<const TimelinePoint> points) noexcept;
   [[nodiscard]] Result<void> abandon_move(const Move& move, std::span<const TimelinePoint> points) noexcept;
 
+  // Places that nobody has go back to their spaces.
+  void give_back_kept() noexcept;
   // The parts of collect and trim that concern blocks.
   void collect_blocks() noexcept;
   void give_back_blocks(Bytes target) noexcept;
   void give_back_blocks(std::uint32_t heap, Bytes target) noexcept;
 
   [[nodiscard]] Result<HeapAllocationInfo> find(const HeapAllocation& allocation) const noexcept;
-  void add_to(HeapReport& report) const noexcept;
+  void add_to(HeapReport& report) noexcept;
   void for_each(void (*visit)(void* user, const HeapAllocationInfo& info) noexcept,
                 void* user) const noexcept;
   // Only looks.
@@ -162,11 +175,6 @@ class HeapState {
   };
   struct MovePlan;
   struct MoveQuota;
-  // Of allocations with records, by memory type.
-  struct Tally {
-    std::uint64_t allocations = 0;
-    Bytes live{};
-  };
 
   // What lies behind an import that the gate takes by take().
   template <class Take>
@@ -179,22 +187,45 @@ class HeapState {
                                           BudgetPolicy policy) noexcept;
   [[nodiscard]] Result<void> settle_in_space(Record& record, const HeapRequest& request,
                                              BudgetPolicy policy) noexcept;
-  [[nodiscard]] bool wants_own_block(const HeapRequest& request, std::uint32_t memory_type) const noexcept;
+  [[nodiscard]] bool may_place_again(const MemoryRequirements& needs,
+                                     const HeapRequest& request) const noexcept;
+  [[nodiscard]] bool may_keep(const Record& record) const noexcept;
+  void give_back_kept(const KeptPlaces::Pause& pause) noexcept;
+  [[nodiscard]] std::array<Tally, kMaxMemoryTypes> tallies(const KeptPlaces::Pause& pause) const noexcept;
+  [[nodiscard]] Result<HeapAllocation> count_in(std::uint32_t index) noexcept;
+  [[nodiscard]] bool wants_own_block(const MemoryRequirements& needs, const HeapRequest& request,
+                                     std::uint32_t memory_type) const noexcept;
   [[nodiscard]] Result<void> make_visible(Record& record, const HeapRequest& request) noexcept;
   [[nodiscard]] Bytes with_margin(Bytes size) const noexcept {
     return size + align_up(config_.guards.margin, Alignment{16});
   }
   void unsettle(const Leaving& leaving) noexcept;
-  [[nodiscard]] HeapAllocation handle_of(std::uint32_t index) const noexcept;
+  void write_handle(HeapAllocation& handle, std::uint32_t index) const noexcept;
+  [[nodiscard]] HeapAllocation handle_of(std::uint32_t index) const noexcept {
+    HeapAllocation handle;
+    write_handle(handle, index);
+    return handle;
+  }
   [[nodiscard]] HeapAllocationInfo info_of(std::uint32_t index) const noexcept;
   // The records' lock is held. Errors: unknown_handle, stale_handle.
-  [[nodiscard]] Result<std::uint32_t> find_record(const HeapAllocation& allocation) const noexcept;
-  [[nodiscard]] Leaving end_record(std::uint32_t index) noexcept;
+  [[nodiscard]] bool names_record(const HeapAllocation& allocation) const noexcept {
+    if (allocation.shelf != 0 || !records_.is_live(allocation.id)) return false;
+    const Record& record = records_[allocation.id.index];
+    return record.cut.block->reservation.address + record.cut.offset == allocation.address;
+  }
+  // ... and no free goes past the lock from now on.
+  [[nodiscard]] bool hold_record(const HeapAllocation& allocation) noexcept {
+    return names_record(allocation) && records_.hold(allocation.id);
+  }
+  [[nodiscard]] Error why_no_record(const HeapAllocation& allocation) const noexcept;
+  // What is left behind is written to `leaving`, which is empty before.
+  void end_record(std::uint32_t index, Leaving& leaving) noexcept;
   // One owner less of memory that is shared, or held while it is looked at.
-  [[nodiscard]] Leaving drop_share(std::uint32_t index) noexcept;
-  [[nodiscard]] Leaving finish_record(std::uint32_t index) noexcept;
+  void drop_share(std::uint32_t index, Leaving& leaving) noexcept;
+  void finish_record(std::uint32_t index, Leaving& leaving) noexcept;
   [[nodiscard]] Result<std::uint32_t> prepare_record(bool noted) noexcept;
-  [[nodiscard]] HeapAllocation begin_record(std::uint32_t index, const Record& record, Note&& note) noexcept;
+  [[nodiscard]] Result<HeapAllocation> begin_record(std::uint32_t index, const Record& record,
+                                                    Note&& note) noexcept;
   void prepare_guards(const Record& record) noexcept;
   [[nodiscard]] bool is_margin_intact(const Record& record) const noexcept;
   // The same; fills what comes back.
@@ -203,7 +234,7 @@ class HeapState {
                                          Sync direction) noexcept;
   // All with the records' lock held.
   [[nodiscard]] Result<std::uint32_t> find_move(const Move& move) const noexcept;
-  [[nodiscard]] bool may_move(const Record& record, std::uint8_t mover) const noexcept;
+  [[nodiscard]] bool may_move(std::uint32_t index, std::uint8_t mover) const noexcept;
   [[nodiscard]] Result<void> find_sources(MovePlan& plan, std::uint8_t mover) const noexcept;
   [[nodiscard]] bool is_being_emptied(const Block& block) const noexcept;
   [[nodiscard]] Cut take_destination(const Source& source, const Record& record) noexcept;
@@ -225,10 +256,11 @@ class HeapState {
   RetiredList retired_;
   std::array<TypeRanking, kIntentCount * 3 * 2> rankings_{};
   std::atomic<std::uint64_t> exclusive_{0};  // blocks of one allocation each
-  mutable std::mutex mutex_;                 // of what follows
-  RecordTable records_;
+  mutable KeptPlaces places_;
+  mutable std::mutex mutex_;  // of what follows
+  RecordTable records_;       // as far as it is not thread-safe
   HostArray<OpenMove> moves_;
-  std::array<Tally, kMaxMemoryTypes> tallies_{};
+  std::array<Tally, kMaxMemoryTypes> tallies_{};  // what did not go through kept places
   std::uint64_t open_moves_ = 0;
 };
 

@@ -4,11 +4,17 @@
 
 namespace vaspace {
 
+SpaceTable::SpaceTable(DeviceGate& gate, const HeapConfig& config, const PressureHandler& on_full) noexcept
+    : gate_(gate), config_(config), on_full_(on_full) {
+  for (std::uint32_t type = 0; type < gate.profile().memory_type_count; ++type)
+    largest_blocks_[type] = find_largest_block(type);
+}
+
 SpaceTable::~SpaceTable() {
   for_each([&](BlockSpace& space) { HostDelete<BlockSpace>{config_.host}(&space); });
 }
 
-Bytes SpaceTable::largest_block(std::uint32_t memory_type) const noexcept {
+Bytes SpaceTable::find_largest_block(std::uint32_t memory_type) const noexcept {
   const DeviceProfile& profile = gate_.profile();
   const Bytes heap = profile.heaps[profile.memory_types[memory_type].heap].size;
   const Bytes wanted =
@@ -45,6 +51,7 @@ Result<BlockSpace*> SpaceTable::get(const Sharing& sharing) noexcept {
                                           .largest_block = largest_block(sharing.memory_type),
                                           .keep = config_.keep,
                                           .keep_percent = config_.keep_percent,
+                                          .on_full = on_full_,
                                           .host = config_.host});
   if (!space) return fail(space.error());
   BlockSpace* made = space->release();

@@ -37,11 +37,16 @@ class SpaceTable {
   // Above this, blocks are not shared by kinds.
   static constexpr std::uint64_t kSharedGranularity = 4096;
 
-  SpaceTable(DeviceGate& gate, const HeapConfig& config) noexcept : gate_(gate), config_(config) {}
+  // on_full: of every space.
+  SpaceTable(DeviceGate& gate, const HeapConfig& config, const PressureHandler& on_full) noexcept;
   SpaceTable(const SpaceTable&) = delete;
   SpaceTable& operator=(const SpaceTable&) = delete;
   ~SpaceTable();
 
+  // Null: nobody has asked for it yet.
+  [[nodiscard]] BlockSpace* find(const Sharing& sharing) const noexcept {
+    return spaces_[key_of(sharing)].load(std::memory_order_acquire);
+  }
   // Errors: out_of_host_memory, invalid_configuration (a device whose largest block holds no granule).
   [[nodiscard]] Result<BlockSpace*> get(const Sharing& sharing) noexcept;
   template <class Visit>
@@ -52,7 +57,9 @@ class SpaceTable {
   }
 
   // Of a memory type: what a block may grow to, and what the first is.
-  [[nodiscard]] Bytes largest_block(std::uint32_t memory_type) const noexcept;
+  [[nodiscard]] Bytes largest_block(std::uint32_t memory_type) const noexcept {
+    return largest_blocks_[memory_type];
+  }
   [[nodiscard]] Bytes first_block(std::uint32_t memory_type) const noexcept;
   // The unit in which allocations of different kinds may lie side by side; the atom's, where memory is not
   // coherent.
@@ -70,8 +77,12 @@ class SpaceTable {
     return (sharing.memory_type * kKinds + kind) * kPriorities * 2 + traits;
   }
 
+  [[nodiscard]] Bytes find_largest_block(std::uint32_t memory_type) const noexcept;
+
   DeviceGate& gate_;
   const HeapConfig& config_;
+  PressureHandler on_full_;
+  std::array<Bytes, kMaxMemoryTypes> largest_blocks_{};
   std::mutex mutex_;  // makers
   std::array<std::atomic<BlockSpace*>, kMaxMemoryTypes * kKinds * kPriorities * 2> spaces_{};
 };

@@ -1,6 +1,8 @@
 // T1 and T3 with threads that really meet. T2 is in driver_calls_test.cpp.
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <cstring>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -221,6 +223,64 @@ TEST(HeapThreads, MapsPinsAndRetiresWhileMovesAreUnderWay_V10_T1_T3) {
   EXPECT_EQ(heap.trim(), 0_B);
   EXPECT_EQ(heap.report().moves_open, 0U);
   EXPECT_EQ(heap.report().retired, 0U);
+  EXPECT_EQ(device.broken(), std::vector<std::string>{});
+}
+
+// Few sizes, so that places are kept; whoever frees is not who allocated; others look, collect and plan.
+TEST(HeapThreads, PlacesThatAreKeptAreNobodysTwice_T1_R1) {
+  PlainDevice device(unified(64_GiB));
+  auto heap = *Heap::create(device, {.first_block = 16_MiB, .largest_block = 64_MiB});
+  constexpr std::size_t kSlots = 48;
+  std::array<std::atomic<HeapAllocation*>, kSlots> slots{};
+  std::atomic<int> wrong{0};
+  std::atomic<bool> done{false};
+  std::vector<std::thread> threads;
+  for (std::uint64_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      Dice dice(t + 60);
+      for (int i = 0; i < 4000; ++i) {
+        HeapRequest request = request_for(Bytes{(1 + dice.below(3)) * 400'000});
+        request.mapping = Mapping::required;
+        request.movable = dice.below(3) == 0;
+        const auto made = heap.allocate(request);
+        if (!made) {
+          ++wrong;
+          continue;
+        }
+        auto* mine = new HeapAllocation(*made);
+        std::memcpy(mine->mapped, &mine->id, sizeof(mine->id));
+        HeapAllocation* others = slots[dice.below(kSlots)].exchange(mine);
+        if (others == nullptr) continue;
+        if (std::memcmp(others->mapped, &others->id, sizeof(others->id)) != 0) ++wrong;
+        if (!heap.try_free(*others)) ++wrong;
+        delete others;
+      }
+    });
+  }
+  std::thread looker([&] {
+    std::vector<Move> moves(4);
+    while (!done) {
+      if (heap.report().total.allocations > kSlots + 4) ++wrong;
+      const auto planned = heap.plan_moves({}, moves);
+      for (std::uint32_t i = 0; i < planned.value_or(0); ++i)
+        if (!heap.abandon_move(moves[i])) ++wrong;
+      heap.collect();
+    }
+  });
+  for (std::thread& thread : threads)
+    thread.join();
+  done = true;
+  looker.join();
+  for (auto& slot : slots) {
+    if (HeapAllocation* left = slot.load()) {
+      heap.free(*left);
+      delete left;
+    }
+  }
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(heap.validate(), nullptr);
+  EXPECT_EQ(heap.report().total.allocations, 0U);
+  EXPECT_EQ(heap.trim(), 0_B);
   EXPECT_EQ(device.broken(), std::vector<std::string>{});
 }
 
