@@ -43,6 +43,11 @@ struct Block {
   bool live = false;      // claimed, and all of the above is known
   Block* next = nullptr;  // among those on their way to the driver
 
+  std::uint32_t window = 0;  // of the space that it is in; under that one's lock
+  // Under the records' lock: the movable ones that lie in it, and how many are on their way out.
+  std::uint32_t first_resident = 0;
+  std::uint32_t leaving = 0;
+
   // Where it is mapped as long as it lives; null: not, or only while somebody counts on it.
   std::atomic<std::byte*> mapped{nullptr};
   std::mutex map_mutex;  // of what follows, and of the driver's map and unmap of this block (V10)

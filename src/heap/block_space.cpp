@@ -152,6 +152,7 @@ Result<void> BlockSpace::enter(Block& block) noexcept {
   const std::uint32_t window = window_of(*begin);
   if (window == entries_.size()) entries_.push_back_reserved({});
   entries_[window] = {&block, Bytes{}};
+  block.window = window;
   committed_ += block.size();
   empty_ += block.size();
   return {};
@@ -217,11 +218,8 @@ SpaceFigures BlockSpace::figures() const noexcept {
 }
 
 Bytes BlockSpace::used_in(const Block& block) const noexcept {
-  Bytes used{};
-  for_each_block([&](const Block& b, Bytes u) {
-    if (&b == &block) used = u;
-  });
-  return used;
+  const std::lock_guard lock(mutex_);
+  return entries_[block.window].used;
 }
 
 const char* BlockSpace::validate() const noexcept {

@@ -86,7 +86,7 @@ class BlockSpace {
   [[nodiscard]] SpaceFigures figures() const noexcept;
   // Bytes in use in a block of this space.
   [[nodiscard]] Bytes used_in(const Block& block) const noexcept;
-  // Calls visit(const Block&, Bytes used) in the order of windows, under the lock.
+  // Calls visit(Block&, Bytes used) in the order of windows, under the lock.
   template <class Visit>
   void for_each_block(Visit&& visit) const {
     const std::lock_guard lock(mutex_);

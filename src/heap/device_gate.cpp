@@ -252,6 +252,7 @@ void DeviceGate::guest_step(std::uint32_t memory_type, Bytes size, GuestStep ste
   const std::lock_guard lock(mutex_);
   if (step_done == GuestStep::taken) {
     ++figures_.guests;
+    ++figures_.guest_reserves;
     figures_.guest_bytes[memory_type] += size;
   }
   if (step_done == GuestStep::left) {

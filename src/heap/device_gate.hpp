@@ -42,6 +42,7 @@ struct GateFigures {
   std::uint64_t refused_by_driver = 0;
   std::uint64_t refused_by_budget = 0;
   std::uint64_t guests = 0;
+  std::uint64_t guest_reserves = 0;
   std::array<Bytes, kMaxMemoryTypes> guest_bytes{};
 };
 

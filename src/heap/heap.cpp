@@ -73,10 +73,8 @@ template <class Policy>
 Bytes BasicHeap<Policy>::trim(Bytes target) noexcept {
   HeapState& state = core_->state();
   core_->collect();
-  if (state.gate().committed() > target) {
-    core_->flush_shelves();
-    state.give_back_blocks(target);
-  }
+  if (state.gate().committed() > target) core_->flush_shelves();
+  state.give_back_blocks(target);
   return state.gate().committed();
 }
 template <class Policy>
@@ -84,10 +82,8 @@ Result<Bytes> BasicHeap<Policy>::trim_heap(std::uint32_t heap, Bytes target) noe
   HeapState& state = core_->state();
   if (heap >= state.gate().profile().heap_count) return fail(ErrorCode::invalid_argument);
   core_->collect();
-  if (state.gate().committed(heap) > target) {
-    core_->flush_shelves();
-    state.give_back_blocks(heap, target);
-  }
+  if (state.gate().committed(heap) > target) core_->flush_shelves();
+  state.give_back_blocks(heap, target);
   return state.gate().committed(heap);
 }
 

@@ -23,7 +23,8 @@ HeapCore<Policy>::HeapCore(Backend& backend, const HeapConfig& config) noexcept
       host_addressable_(backend.profile().capabilities.host_addressable),
       kinds_share_shelves_(config.buffer_image_granularity.value <= 256 || paged_),
       small_(paged_ ? Block::kLargest.value : config.small.value),
-      small_alignment_(paged_ ? Block::kLargest.value : (64_KiB).value) {
+      small_alignment_(paged_ ? Block::kLargest.value : (64_KiB).value),
+      maps_(config.host) {
   // Guards are kept in records; an atom above every slot's size would be shared.
   const bool guarded = config.guards.margin != Bytes{} || config.guards.fill;
   if (!paged_ && (guarded || config.non_coherent_atom.value > 512)) small_ = 0;
@@ -149,9 +150,15 @@ Result<HeapAllocation> HeapCore<Policy>::try_types(const HeapRequest& request, c
                                                    BudgetPolicy policy) noexcept {
   Result<HeapAllocation> first = try_type(request, types[0], policy);
   if (first || !is_worth_another_type(first.error().code)) return first;
+  // Rather what lies about unused in the best memory than worse memory.
+  if (types.count > 1 && is_no_room(first.error().code) && give_back_unused_of(types[0])) {
+    first = try_type(request, types[0], policy);
+    if (first) return first;
+  }
   bool any_room = is_no_room(first.error().code);
   for (std::uint32_t i = 1; i < types.count; ++i) {
     Result<HeapAllocation> next = try_type(request, types[i], policy);
+    if (next) demoted_.fetch_add(1, std::memory_order_relaxed);
     if (next || !is_worth_another_type(next.error().code)) return next;
     // "No room" may change, and so says more than "never".
     if (!any_room && is_no_room(next.error().code)) {
@@ -160,6 +167,18 @@ Result<HeapAllocation> HeapCore<Policy>::try_types(const HeapRequest& request, c
     }
   }
   return first;
+}
+
+// Whether anything was, of the heap of this type.
+template <class Policy>
+bool HeapCore<Policy>::give_back_unused_of(std::uint32_t memory_type) noexcept {
+  const std::uint32_t heap = state_.gate().profile().memory_types[memory_type].heap;
+  const Bytes held = state_.gate().committed(heap);
+  if (const PressureHandler& press = state_.config().on_pressure; press.give_back != nullptr)
+    press.give_back(press.user);
+  flush_shelves();
+  state_.give_back_blocks(heap, Bytes{});
+  return state_.gate().committed(heap) < held;
 }
 
 template <class Policy>
@@ -258,6 +277,9 @@ template <class Policy>
 Result<void> HeapCore<Policy>::free_in_shelf(const HeapAllocation& allocation) noexcept {
   ShelfOf* shelf = shelf_of(allocation);
   if (shelf == nullptr) return fail(ErrorCode::unknown_handle);
+  // Before it is freed: what is counted on its block has to be gone before the block may.
+  if (const std::uint32_t maps = maps_.forget(allocation); maps != 0)
+    state_.gate().forget_maps(state_.gate().blocks()[allocation.block], maps);
   return shelf->arena->try_free(inner(allocation));
 }
 
@@ -272,8 +294,8 @@ Result<void> HeapCore<Policy>::try_free(const HeapAllocation& allocation) noexce
 // An arena that does not know the handle says so to report_misuse_of_shelf.
 template <class Policy>
 void HeapCore<Policy>::free(const HeapAllocation& allocation) noexcept {
-  if (ShelfOf* shelf = shelf_of(allocation); shelf != nullptr && !state_.retired().may_hold(allocation.id))
-      [[likely]] {
+  if (ShelfOf* shelf = shelf_of(allocation);
+      shelf != nullptr && !state_.retired().may_hold(allocation.id) && !maps_.any()) [[likely]] {
     shelf->arena->free(inner(allocation));
     return;
   }

@@ -13,6 +13,7 @@
 #include "heap/budget_scope.hpp"
 #include "heap/heap_state.hpp"
 #include "heap/shelf.hpp"
+#include "heap/small_maps.hpp"
 
 namespace vaspace {
 
@@ -83,6 +84,7 @@ class HeapCore {
   [[nodiscard]] Result<HeapAllocation> allocate_slow(const HeapRequest& request) noexcept;
   [[nodiscard]] Result<HeapAllocation> try_types(const HeapRequest& request, const TypeRanking& types,
                                                  BudgetPolicy policy) noexcept;
+  [[nodiscard]] bool give_back_unused_of(std::uint32_t memory_type) noexcept;
   [[nodiscard]] Result<HeapAllocation> try_type(const HeapRequest& request, std::uint32_t memory_type,
                                                 BudgetPolicy policy) noexcept;
   [[nodiscard]] Result<HeapAllocation> allocate_small(const HeapRequest& request,
@@ -127,7 +129,9 @@ class HeapCore {
   bool kinds_share_shelves_;       // no granularity above what every slot is a multiple of
   std::uint64_t small_;            // largest size that an arena serves
   std::uint64_t small_alignment_;  // ... and alignment
-  std::mutex stocking_;            // makers of shelves
+  SmallMaps maps_;
+  std::atomic<std::uint64_t> demoted_{0};
+  std::mutex stocking_;                                    // makers of shelves
   std::array<std::atomic<ShelfOf*>, kShelves> shelves_{};  // by key; shelf n of a handle is at n - 1
 };
 

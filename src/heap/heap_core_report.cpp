@@ -52,12 +52,16 @@ Result<void> HeapCore<Policy>::check_live(const HeapAllocation& allocation) noex
 template <class Policy>
 Result<std::byte*> HeapCore<Policy>::map(const HeapAllocation& allocation) noexcept {
   if (const Result<void> live = check_live(allocation); !live) return fail(live.error());
-  return state_.map(allocation);
+  if (allocation.shelf != 0 && !maps_.add(allocation)) return fail(ErrorCode::out_of_host_memory);
+  const Result<std::byte*> mapped = state_.map(allocation);
+  if (!mapped && allocation.shelf != 0) (void)maps_.remove(allocation);
+  return mapped;
 }
 
 template <class Policy>
 Result<void> HeapCore<Policy>::unmap(const HeapAllocation& allocation) noexcept {
   if (const Result<void> live = check_live(allocation); !live) return live;
+  if (allocation.shelf != 0 && !maps_.remove(allocation)) return fail(ErrorCode::wrong_state);
   return state_.unmap(allocation);
 }
 
@@ -104,15 +108,20 @@ HeapReport HeapCore<Policy>::report() noexcept {
       type.used -= arena.total.committed;
     }
   });
+  report.demoted = demoted_.load(std::memory_order_relaxed);
   for (std::uint32_t t = 0; t < report.memory_type_count; ++t) {
     const HeapFigures& type = report.memory_types[t];
     report.total.allocations += type.allocations;
     report.total.blocks += type.blocks;
     report.total.empty_blocks += type.empty_blocks;
     report.total.live += type.live;
+    report.total.guests += type.guests;
+    if (state_.gate().profile().memory_types[t].lazily_allocated) {
+      report.lazy += type.committed;
+      continue;
+    }
     report.total.used += type.used;
     report.total.committed += type.committed;
-    report.total.guests += type.guests;
   }
   return report;
 }

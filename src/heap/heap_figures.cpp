@@ -63,6 +63,7 @@ void HeapState::add_to(HeapReport& report) noexcept {
   }
   report.memory_objects = gate.objects;
   report.device_reserves = gate.reserves;
+  report.guest_reserves = gate.guest_reserves;
   report.device_releases = gate.releases;
   report.refused_by_driver = gate.refused_by_driver;
   report.refused_by_budget = gate.refused_by_budget;

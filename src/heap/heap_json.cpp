@@ -86,10 +86,13 @@ void write_report(JsonWriter& json, const DeviceProfile& profile, const HeapRepo
   write_figures(json, report.total);
   json.member("memory_objects", report.memory_objects);
   json.member("dedicated", report.dedicated);
+  json.member("demoted", report.demoted);
+  json.member("lazy", report.lazy);
   json.member("retired", report.retired);
   json.member("retired_bytes", report.retired_bytes);
   json.member("moves_open", report.moves_open);
   json.member("device_reserves", report.device_reserves);
+  json.member("guest_reserves", report.guest_reserves);
   json.member("device_releases", report.device_releases);
   json.member("refused_by_driver", report.refused_by_driver);
   json.member("refused_by_budget", report.refused_by_budget);

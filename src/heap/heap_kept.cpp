@@ -100,6 +100,7 @@ void HeapState::give_back_kept(const KeptPlaces::Pause& pause) noexcept {
     shard.kept.take_all([this](std::uint32_t index) {
       const Record& record = records_[index];
       record.space->give(record.cut);
+      leave_block(index);
       records_.end_kept(index);
     });
   });

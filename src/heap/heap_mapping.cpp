@@ -59,16 +59,16 @@ Result<void> HeapState::unmap(const HeapAllocation& allocation) noexcept {
   {
     const Lock lock(mutex_);
     if (!hold_record(allocation)) return fail(why_no_record(allocation));
-    const Record& record = records_[allocation.id.index];
+    Record& record = records_[allocation.id.index];
     if (record.maps == 0) return fail(ErrorCode::wrong_state);
+    --record.maps;  // before the driver is asked: of two who unmap at once, one has none left
     block = record.cut.block;
   }
   const Result<void> unmapped = gate_.unmap(*block);
-  if (!unmapped) return unmapped;
+  if (unmapped) return unmapped;
   const Lock lock(mutex_);
-  if (names_record(allocation) && records_[allocation.id.index].maps != 0)
-    --records_[allocation.id.index].maps;
-  return {};
+  if (names_record(allocation)) ++records_[allocation.id.index].maps;
+  return unmapped;
 }
 
 // One driver call for [begin, end) of the block that `allocation` lies in.

@@ -10,10 +10,10 @@ using Lock = std::lock_guard<std::mutex>;
 
 // What a planning works with; host memory that it gives back when it is done.
 struct HeapState::MovePlan {
-  explicit MovePlan(const HostAllocator& host) noexcept : residents(host), sources(host) {}
+  explicit MovePlan(const HostAllocator& host) noexcept : sources(host), residents(host) {}
 
-  HostArray<Resident> residents;  // by block, the largest first
   HostArray<Source> sources;      // the emptiest first
+  HostArray<Resident> residents;  // of the source in hand, the largest first
 };
 
 // What may be planned yet.
@@ -22,12 +22,21 @@ struct HeapState::MoveQuota {
   std::span<Move> out;
   Bytes bytes{};
   std::uint32_t planned = 0;
-  bool skipped = false;  // something was larger than what was left of the bytes
-  bool stopped = false;  // by anything else
+  bool any_size = false;  // the smallest of a source, whatever the bytes
+  bool skipped = false;   // something was larger than what was left of the bytes
+  bool stopped = false;   // by anything else
+  bool late = false;      // ... by the time
 
+  [[nodiscard]] bool is_full() noexcept {
+    stopped = stopped || planned == out.size() || planned >= budget.moves;
+    return stopped;
+  }
+  [[nodiscard]] bool ends() noexcept {
+    if (is_full()) return true;
+    late = stopped = budget.out_of_time != nullptr && budget.out_of_time(budget.user);
+    return stopped;
+  }
   [[nodiscard]] bool admits(Bytes size) noexcept {
-    stopped = stopped || planned == out.size() || planned >= budget.moves ||
-              (budget.out_of_time != nullptr && budget.out_of_time(budget.user));
     skipped = skipped || (!stopped && size > bytes);
     return !stopped && size <= bytes;
   }
@@ -60,39 +69,56 @@ void HeapState::cancel_move(const Record& record) noexcept {
   if (move.phase == OpenMove::Phase::planned) move.cancelled = true;
 }
 
-// A block is one when the bytes of residents that may move are all that is used in it.
-Result<void> HeapState::find_sources(MovePlan& plan, std::uint8_t mover) const noexcept {
-  for (std::uint32_t index = 1; index < records_.size(); ++index) {
-    if (may_move(index, mover) && !plan.residents.push_back({.record = index}))
-      return fail(ErrorCode::out_of_host_memory);
-  }
-  std::sort(plan.residents.begin(), plan.residents.end(), [&](const Resident& a, const Resident& b) {
-    const Record& x = records_[a.record];
-    const Record& y = records_[b.record];
-    if (x.cut.block->number != y.cut.block->number) return x.cut.block->number < y.cut.block->number;
-    return x.size != y.size ? x.size > y.size : a.record < b.record;
+void HeapState::enter_block(std::uint32_t index) noexcept {
+  Record& record = records_[index];
+  if (!record.movable) return;
+  std::uint32_t& first = record.cut.block->first_resident;
+  record.previous_resident = 0;
+  record.next_resident = first;
+  if (first != 0) records_[first].previous_resident = index;
+  first = index;
+}
+
+void HeapState::leave_block(std::uint32_t index) noexcept {
+  const Record& record = records_[index];
+  if (!record.movable) return;
+  const std::uint32_t next = record.next_resident, previous = record.previous_resident;
+  (previous != 0 ? records_[previous].next_resident : record.cut.block->first_resident) = next;
+  if (next != 0) records_[next].previous_resident = previous;
+}
+
+Result<void> HeapState::find_sources(MovePlan& plan) const noexcept {
+  bool complete = true;
+  spaces_.for_each([&](BlockSpace& space) {
+    space.for_each_block([&](Block& block, Bytes used) {
+      if (block.first_resident != 0) complete = complete && plan.sources.push_back({&space, &block, used});
+    });
   });
-  for (std::uint32_t first = 0; first < plan.residents.size();) {
-    const Record& one = records_[plan.residents[first].record];
-    Source source{.space = one.space, .block = one.cut.block, .first = first};
-    for (; first < plan.residents.size(); ++first, ++source.count) {
-      const Record& record = records_[plan.residents[first].record];
-      if (record.cut.block != source.block) break;
-      source.used += record.cut.range.size;
-    }
-    if (source.space->used_in(*source.block) != source.used) continue;
-    if (!plan.sources.push_back(source)) return fail(ErrorCode::out_of_host_memory);
-  }
+  if (!complete) return fail(ErrorCode::out_of_host_memory);
   std::sort(plan.sources.begin(), plan.sources.end(), [](const Source& a, const Source& b) {
     return a.used != b.used ? a.used < b.used : a.block->number > b.block->number;
   });
   return {};
 }
 
-bool HeapState::is_being_emptied(const Block& block) const noexcept {
-  return std::any_of(moves_.begin(), moves_.end(), [&](const OpenMove& move) {
-    return move.phase != OpenMove::Phase::none && move.source.block == &block;
+// It is one when the bytes of residents that may move are all that is used in it.
+Result<bool> HeapState::find_residents(MovePlan& plan, const Source& source,
+                                       std::uint8_t mover) const noexcept {
+  plan.residents.clear();
+  Bytes used{};
+  for (std::uint32_t index = source.block->first_resident; index != 0;
+       index = records_[index].next_resident) {
+    if (!may_move(index, mover)) return false;
+    used += records_[index].cut.range.size;
+    if (!plan.residents.push_back({.record = index})) return fail(ErrorCode::out_of_host_memory);
+  }
+  // Something may have found a place in it meanwhile.
+  if (used != source.used || source.space->used_in(*source.block) != used) return false;
+  std::sort(plan.residents.begin(), plan.residents.end(), [&](const Resident& a, const Resident& b) {
+    const Bytes x = records_[a.record].size, y = records_[b.record].size;
+    return x != y ? x > y : a.record < b.record;
   });
+  return true;
 }
 
 // Best fit looks at all blocks of the space; what it finds in the wrong one is held aside until it finds
@@ -106,7 +132,7 @@ Cut HeapState::take_destination(const Source& source, const Record& record) noex
     const Result<Cut> cut = source.space->take_present({with_margin(record.size), record.alignment});
     if (!cut) break;
     const Bytes used = source.space->used_in(*cut->block) - cut->range.size;
-    if (cut->block != source.block && used >= source.used && !is_being_emptied(*cut->block)) {
+    if (cut->block != source.block && used >= source.used && cut->block->leaving == 0) {
       found = *cut;
       break;
     }
@@ -117,10 +143,11 @@ Cut HeapState::take_destination(const Source& source, const Record& record) noex
   return found;
 }
 
-// All residents find one, or none is taken.
-bool HeapState::find_destinations(const Source& source, std::span<Resident> residents) noexcept {
+// All residents find one in time, or none is taken.
+bool HeapState::find_destinations(MoveQuota& quota, const Source& source,
+                                  std::span<Resident> residents) noexcept {
   for (std::size_t i = 0; i < residents.size(); ++i) {
-    residents[i].destination = take_destination(source, records_[residents[i].record]);
+    if (!quota.ends()) residents[i].destination = take_destination(source, records_[residents[i].record]);
     if (residents[i].destination) continue;
     while (i != 0)
       source.space->give(residents[--i].destination);
@@ -130,19 +157,37 @@ bool HeapState::find_destinations(const Source& source, std::span<Resident> resi
 }
 
 // What does not fit into the bytes stays for another time, and what is smaller goes.
-void HeapState::plan_source(MoveQuota& quota, const Source& source, std::span<Resident> residents) noexcept {
-  // Something may have found a place in it meanwhile.
-  if (source.space->used_in(*source.block) != source.used) return;
-  if (!find_destinations(source, residents)) return;
-  for (const Resident& resident : residents) {
+Result<void> HeapState::plan_source(MovePlan& plan, MoveQuota& quota, const Source& source) noexcept {
+  const Result<bool> may_leave = find_residents(plan, source, quota.budget.mover);
+  if (!may_leave) return fail(may_leave.error());
+  if (!*may_leave || !find_destinations(quota, source, plan.residents.span())) return {};
+  if (quota.any_size) quota.bytes = records_[plan.residents.back().record].size;
+  for (const Resident& resident : plan.residents) {
     const Bytes size = records_[resident.record].size;
-    if (!quota.admits(size)) {
+    if (quota.is_full() || !quota.admits(size)) {
       source.space->give(resident.destination);
       continue;
     }
     quota.bytes -= size;
     quota.out[quota.planned++] = open_move(source, resident);
   }
+  return {};
+}
+
+// Where the time is up before anything was found, the next planning begins at what was not looked at to the
+// end; but for a source that takes all of the time alone.
+Result<void> HeapState::plan_sources(MovePlan& plan, MoveQuota& quota) noexcept {
+  const std::size_t count = plan.sources.size();
+  const std::size_t first = count != 0 ? tried_in_vain_ % count : 0;
+  std::size_t tried = 0;
+  for (std::size_t i = 0; i < count && !quota.ends(); ++i) {
+    const Result<void> planned = plan_source(plan, quota, plan.sources[(first + i) % count]);
+    if (!planned) return planned;
+    if (quota.any_size && quota.planned != 0) return {};
+    tried += quota.late ? 0 : 1;
+  }
+  tried_in_vain_ = quota.late && quota.planned == 0 ? first + std::max(tried, std::size_t{1}) : 0;
+  return {};
 }
 
 Result<std::uint32_t> HeapState::plan_moves(const MoveBudget& budget, std::span<Move> out) noexcept {
@@ -154,26 +199,17 @@ Result<std::uint32_t> HeapState::plan_moves(const MoveBudget& budget, std::span<
     const KeptPlaces::Pause pause(places_);
     give_back_kept(pause);
     if (!moves_.reserve_more(out.size())) return fail(ErrorCode::out_of_host_memory);
-    if (Result<void> found = find_sources(plan, budget.mover); !found) return fail(found.error());
-    const auto residents_of = [&](const Source& source) {
-      return std::span<Resident>(plan.residents.data() + source.first, source.count);
-    };
+    if (Result<void> found = find_sources(plan); !found) return fail(found.error());
     if (budget.more_left != nullptr)
       *budget.more_left = std::any_of(moves_.begin(), moves_.end(), [](const OpenMove& move) {
         return move.phase != OpenMove::Phase::none;
       });
-    for (const Source& source : plan.sources) {
-      if (quota.stopped) break;
-      plan_source(quota, source, residents_of(source));
-    }
+    Result<void> planned = plan_sources(plan, quota);
     // One larger than all of the bytes, rather than none for ever.
-    const bool stuck = quota.planned == 0 && quota.skipped && budget.bytes != Bytes{};
-    for (const Source& source : plan.sources) {
-      if (!stuck || quota.stopped || quota.planned != 0) break;
-      quota.bytes = records_[residents_of(source).back().record].size;
-      plan_source(quota, source, residents_of(source));
-    }
-    if (budget.more_left != nullptr && (quota.skipped || quota.stopped)) *budget.more_left = true;
+    quota.any_size = quota.planned == 0 && quota.skipped && budget.bytes != Bytes{};
+    if (planned && quota.any_size && !quota.stopped) planned = plan_sources(plan, quota);
+    if (!planned && quota.planned == 0) return fail(planned.error());
+    if (budget.more_left != nullptr && (quota.skipped || quota.stopped || !planned)) *budget.more_left = true;
   }
   std::uint32_t kept = 0;
   for (std::uint32_t i = 0; i < quota.planned; ++i) {
@@ -219,6 +255,7 @@ Move HeapState::open_move(const Source& source, const Resident& resident) noexce
           .source = record.cut,
           .destination = resident.destination};
   record.move = index + 1;
+  ++source.block->leaving;
   records_.set_state(resident.record, RecordState::held);
   ++open_moves_;
   Move move{.source = handle_of(resident.record),
@@ -255,7 +292,11 @@ Result<void> HeapState::end_move(std::uint32_t index, bool moved,
   move.phase = OpenMove::Phase::landing;
   move.moved = moved;
   --open_moves_;
-  if (moved) records_[move.record].cut = move.destination;
+  if (moved) {
+    leave_block(move.record);
+    records_[move.record].cut = move.destination;
+    enter_block(move.record);
+  }
   if (points.empty()) land_move(index);
   return {};
 }
@@ -272,12 +313,17 @@ void HeapState::land_move(std::uint32_t index) noexcept {
   }
   move.space->give(move.moved ? move.source : move.destination);
   record.move = 0;
-  move.phase = OpenMove::Phase::none;
+  close_move(move);
 }
 
 void HeapState::give_both(OpenMove& move) noexcept {
   move.space->give(move.source);
   move.space->give(move.destination);
+  close_move(move);
+}
+
+void HeapState::close_move(OpenMove& move) noexcept {
+  --move.source.block->leaving;
   move.phase = OpenMove::Phase::none;
 }
 

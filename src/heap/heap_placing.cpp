@@ -60,6 +60,7 @@ Result<HeapAllocation> HeapState::place(const HeapRequest& request, std::uint32_
     const Lock lock(mutex_);
     if (const std::uint32_t index = records_.prepare(!note.empty()); index != 0) {
       records_.begin(index, record, std::move(note));
+      enter_block(index);
       return count_in(index);
     }
   }
@@ -234,6 +235,7 @@ void HeapState::finish_record(std::uint32_t index, Leaving& leaving) noexcept {
     move.record = 0;
     if (move.phase == OpenMove::Phase::landed) give_both(move);
   }
+  leave_block(index);
   records_.end(index);
 }
 

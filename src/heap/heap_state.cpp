@@ -108,22 +108,29 @@ void HeapState::collect_blocks() noexcept {
   gate_.release_leaving();
 }
 
-void HeapState::give_back_blocks(Bytes target) noexcept {
+// What is lazily allocated counts as held by nobody (V14), and so goes back whatever the target.
+template <class Held>
+void HeapState::give_back_blocks_of(Bytes target, Held&& held_by) noexcept {
   give_back_kept();
   gate_.release_leaving();
   visit_spaces([&](BlockSpace& space) {
-    const Bytes held = gate_.committed();
-    if (held > target) (void)space.give_back(held - target);
+    const MemoryType& type = gate_.profile().memory_types[space.config().memory_type];
+    const Bytes held = held_by(type);
+    if (type.lazily_allocated) {
+      (void)space.give_back(kMaxBytes);
+    } else if (held > target) {
+      (void)space.give_back(held - target);
+    }
   });
 }
 
+void HeapState::give_back_blocks(Bytes target) noexcept {
+  give_back_blocks_of(target, [this](const MemoryType&) { return gate_.committed(); });
+}
+
 void HeapState::give_back_blocks(std::uint32_t heap, Bytes target) noexcept {
-  give_back_kept();
-  gate_.release_leaving();
-  visit_spaces([&](BlockSpace& space) {
-    const Bytes held = gate_.committed(heap);
-    const bool here = gate_.profile().memory_types[space.config().memory_type].heap == heap;
-    if (here && held > target) (void)space.give_back(held - target);
+  give_back_blocks_of(target, [=, this](const MemoryType& type) {
+    return type.heap == heap ? gate_.committed(heap) : Bytes{};
   });
 }
 

@@ -161,13 +161,11 @@ class HeapState {
     Cut source{};
     Cut destination{};
   };
-  // A block that all of its residents may leave.
+  // A block that all of its residents may leave, if they may.
   struct Source {
     BlockSpace* space = nullptr;
-    const Block* block = nullptr;
+    Block* block = nullptr;
     Bytes used{};
-    std::uint32_t first = 0;  // of the residents
-    std::uint32_t count = 0;
   };
   struct Resident {
     std::uint32_t record = 0;
@@ -193,6 +191,9 @@ class HeapState {
   void give_back_kept(const KeptPlaces::Pause& pause) noexcept;
   [[nodiscard]] std::array<Tally, kMaxMemoryTypes> tallies(const KeptPlaces::Pause& pause) const noexcept;
   [[nodiscard]] Result<HeapAllocation> count_in(std::uint32_t index) noexcept;
+  // held_by(memory type): how much is held of what is to come down to the target.
+  template <class Held>
+  void give_back_blocks_of(Bytes target, Held&& held_by) noexcept;
   [[nodiscard]] bool wants_own_block(const MemoryRequirements& needs, const HeapRequest& request,
                                      std::uint32_t memory_type) const noexcept;
   [[nodiscard]] Result<void> make_visible(Record& record, const HeapRequest& request) noexcept;
@@ -235,12 +236,19 @@ class HeapState {
   // All with the records' lock held.
   [[nodiscard]] Result<std::uint32_t> find_move(const Move& move) const noexcept;
   [[nodiscard]] bool may_move(std::uint32_t index, std::uint8_t mover) const noexcept;
-  [[nodiscard]] Result<void> find_sources(MovePlan& plan, std::uint8_t mover) const noexcept;
-  [[nodiscard]] bool is_being_emptied(const Block& block) const noexcept;
+  // Of a movable record: it lies in its block from now on, or no longer.
+  void enter_block(std::uint32_t index) noexcept;
+  void leave_block(std::uint32_t index) noexcept;
+  [[nodiscard]] Result<void> find_sources(MovePlan& plan) const noexcept;
+  [[nodiscard]] Result<bool> find_residents(MovePlan& plan, const Source& source,
+                                            std::uint8_t mover) const noexcept;
   [[nodiscard]] Cut take_destination(const Source& source, const Record& record) noexcept;
-  [[nodiscard]] bool find_destinations(const Source& source, std::span<Resident> residents) noexcept;
+  [[nodiscard]] bool find_destinations(MoveQuota& quota, const Source& source,
+                                       std::span<Resident> residents) noexcept;
   [[nodiscard]] Move open_move(const Source& source, const Resident& resident) noexcept;
-  void plan_source(MoveQuota& quota, const Source& source, std::span<Resident> residents) noexcept;
+  void close_move(OpenMove& move) noexcept;
+  [[nodiscard]] Result<void> plan_source(MovePlan& plan, MoveQuota& quota, const Source& source) noexcept;
+  [[nodiscard]] Result<void> plan_sources(MovePlan& plan, MoveQuota& quota) noexcept;
   [[nodiscard]] bool prepare_destination(Move& move) noexcept;
   void cancel_move(const Record& record) noexcept;
   // Moved: the allocation is at the destination from now on.
@@ -262,6 +270,8 @@ class HeapState {
   HostArray<OpenMove> moves_;
   std::array<Tally, kMaxMemoryTypes> tallies_{};  // what did not go through kept places
   std::uint64_t open_moves_ = 0;
+  // Sources that were tried in vain when the time was up: the next planning begins behind them.
+  std::size_t tried_in_vain_ = 0;
 };
 
 }  // namespace vaspace

@@ -157,8 +157,9 @@ Result<Pool> PoolTable::enter(const HeapRequest& request) noexcept {
 
 void PoolTable::leave(std::uint32_t index, Bytes size) noexcept {
   const std::lock_guard lock(mutex_);
-  --pools_[index].allocations;
-  pools_[index].live -= size;
+  Pool& pool = pools_[index];
+  if (--pool.allocations == 0) pool.has_kind = false;  // empty, it is anybody's
+  pool.live -= size;
 }
 
 PoolId PoolTable::id_at(std::uint32_t index) const noexcept {

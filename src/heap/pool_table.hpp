@@ -20,7 +20,7 @@ struct Pool {
   bool has_kind = false;
   bool device_address = false;
   bool mapped = false;
-  ResourceKind kind = ResourceKind::linear;  // of all that was ever in it, where kinds are not mixed
+  ResourceKind kind = ResourceKind::linear;  // of all that is in it, where kinds are not mixed
   std::uint32_t memory_type = 0;
   BudgetPolicy budget{};
   std::uint64_t allocations = 0;

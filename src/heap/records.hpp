@@ -44,6 +44,9 @@ struct Record {
   std::uint32_t maps = 0;  // counted ones, through it
   std::uint32_t move = 0;  // index + 1 of the move that it is in, until that one's points have passed
   Bytes guarded{};         // bytes from its begin to its margin; 0: no margin
+  // Of a movable one, among those of its block; 0 is none.
+  std::uint32_t next_resident = 0;
+  std::uint32_t previous_resident = 0;
 };
 
 // held: live, and more is known of it than a free without the lock could take away. lent: its own handle was

@@ -65,6 +65,56 @@ TEST(HeapBudget, WhatIsUnusedGoesBackBeforeItIsPassed_V16) {
   heap->free(*large);
 }
 
+// Device memory that nobody uses is better than host memory that somebody gets.
+TEST(HeapBudget, WhatIsUnusedGoesBackBeforeAWorseTypeIsTaken_V16) {
+  PlainDevice device(discrete(64_MiB));
+  auto heap = *Heap::create(device, {.largest_block = 16_MiB, .keep = 64_MiB});
+  const auto fill = [&](std::uint32_t priority) {
+    std::vector<HeapAllocation> all;
+    HeapRequest request = request_for(1_MiB);
+    request.priority = static_cast<float>(priority) / 8;  // blocks of their own
+    for (int i = 0; i < 60; ++i)
+      all.push_back(*heap.allocate(request));
+    return all;
+  };
+  std::vector<HeapAllocation> first = fill(4);
+  for (const HeapAllocation& a : first)
+    EXPECT_EQ(a.memory_type, 0U);
+  heap.free(first);
+  EXPECT_GE(device.held(0), 60_MiB);
+  std::vector<HeapAllocation> second = fill(6);
+  for (const HeapAllocation& a : second)
+    ASSERT_EQ(a.memory_type, 0U);
+  EXPECT_EQ(heap.report().demoted, 0U);
+  std::vector<HeapAllocation> third = fill(2);
+  EXPECT_NE(third.back().memory_type, 0U);
+  EXPECT_GE(heap.report().demoted, 50U);
+  heap.free(second);
+  heap.free(third);
+}
+
+// Nobody counts it, and so nobody would ever give it back.
+TEST(HeapBudget, LazilyAllocatedMemoryIsReportedApartAndTrimmed_V14) {
+  PlainDevice device({.heaps = {{256_MiB, true}},
+                      .types = {{.heap = 0, .device_local = true},
+                                {.heap = 0, .device_local = true, .lazily_allocated = true}}});
+  auto heap = *Heap::create(device);
+  const HeapAllocation there = *heap.allocate(request_for(1_MiB));
+  const HeapAllocation lazy =
+      *heap.allocate(request_for(1_MiB, {}, Intent::transient_attachment, ResourceKind::optimal));
+  ASSERT_EQ(lazy.memory_type, 1U);
+  const HeapReport report = heap.report();
+  EXPECT_GE(report.lazy, 1_MiB);
+  EXPECT_EQ(report.total.committed, report.memory_types[0].committed);
+  EXPECT_EQ(report.total.used, report.memory_types[0].used);
+  EXPECT_EQ(report.total.allocations, 2U);
+  EXPECT_EQ(device.held_objects(), 2U);
+  heap.free(lazy);
+  EXPECT_EQ(heap.trim(1_GiB), report.total.committed);
+  EXPECT_EQ(device.held_objects(), 1U);
+  heap.free(there);
+}
+
 TEST(HeapBudget, IsClampedToTheHeap_V16) {
   PlainDevice device(discrete(1_GiB));
   device.budget_share[0] = Bytes{std::uint64_t{1} << 60U};

@@ -43,6 +43,54 @@ TEST(HeapMapping, ABlockIsMappedOnceForAll_V10) {
   EXPECT_EQ(device.broken(), std::vector<std::string>{});
 }
 
+// Of what is small as of what has a record: who has no map takes none away, and a free ends its own.
+TEST(HeapMapping, EachCountsItsOwnMaps_V10) {
+  PlainDevice device(discrete());
+  auto heap = SingleThreadedHeap::create(device);
+  for (const Bytes size : {300_B, 30_KiB, 130_KiB}) {
+    const HeapRequest request = request_for(size, {}, Intent::upload);
+    const HeapAllocation mapped = *heap->allocate(request), other = *heap->allocate(request);
+    ASSERT_EQ(mapped.block, other.block);
+    const std::uint64_t unmaps = device.unmaps();
+    std::byte* const seen = *heap->map(mapped);
+    EXPECT_EQ(heap->unmap(other).error().code, ErrorCode::wrong_state);
+    EXPECT_EQ(device.unmaps(), unmaps);
+    *seen = std::byte{1};
+    ASSERT_TRUE(heap->map(mapped));
+    ASSERT_TRUE(heap->map(other));
+    heap->free(mapped);  // with two maps
+    EXPECT_EQ(device.unmaps(), unmaps);
+    EXPECT_TRUE(heap->unmap(other));
+    EXPECT_EQ(device.unmaps(), unmaps + 1);
+    const HeapAllocation next = *heap->allocate(request);
+    EXPECT_EQ(heap->unmap(next).error().code, ErrorCode::wrong_state);
+    heap->free(next);
+    heap->free(other);
+  }
+  EXPECT_EQ(heap->trim(), 0_B);
+  EXPECT_EQ(device.broken(), std::vector<std::string>{});
+}
+
+// More than one chain of the table that counts them.
+TEST(HeapMapping, ManySmallOnesCount_V10) {
+  PlainDevice device(discrete());
+  auto heap = SingleThreadedHeap::create(device);
+  std::vector<HeapAllocation> live;
+  for (int i = 0; i < 2000; ++i) {
+    live.push_back(*heap->allocate(request_for(300_B, {}, Intent::upload)));
+    if (i % 2 == 0) {
+      ASSERT_TRUE(heap->map(live.back()));
+    }
+  }
+  for (std::size_t i = 0; i < live.size(); ++i) {
+    const auto unmapped = heap->unmap(live[i]);
+    ASSERT_EQ(unmapped.has_value(), i % 2 == 0);
+    ASSERT_FALSE(heap->unmap(live[i]));
+  }
+  EXPECT_EQ(device.maps(), device.unmaps());
+  heap->free(live);
+}
+
 // Whatever its size, and although its block is still there.
 TEST(HeapMapping, WhatIsNotLiveIsNeitherMappedNorPinned_R6) {
   PlainDevice device(discrete());

@@ -1,4 +1,5 @@
 // Compaction by copying: what is planned, what becomes of it, and that it ends.
+#include <algorithm>
 #include <set>
 #include <vector>
 
@@ -132,16 +133,101 @@ TEST_F(HeapMoves, KeepToTheirBudgets) {
   std::vector<Move> moves(64);
   EXPECT_EQ(*heap_.plan_moves({.bytes = 0_B}, moves), 0U);
   EXPECT_EQ(*heap_.plan_moves({.moves = 0}, moves), 0U);
+  EXPECT_EQ(*heap_.plan_moves({.moves = 2}, moves), 2U);
+  for (std::uint32_t i = 0; i < 2; ++i)
+    EXPECT_TRUE(heap_.abandon_move(moves[i]));
   int questions = 0;
+  bool more = false;
   const MoveBudget timed{.user = &questions,
-                         .out_of_time = [](void* n) noexcept { return ++*static_cast<int*>(n) > 2; }};
+                         .out_of_time = [](void* n) noexcept { return ++*static_cast<int*>(n) > 12; },
+                         .more_left = &more};
   const std::uint32_t planned = *heap_.plan_moves(timed, moves);
-  EXPECT_EQ(planned, 2U);
-  EXPECT_EQ(heap_.report().moves_open, 2U);
+  EXPECT_GT(planned, 0U);
+  EXPECT_EQ(questions, 13);
+  EXPECT_TRUE(more);
+  EXPECT_EQ(heap_.report().moves_open, planned);
   for (std::uint32_t i = 0; i < planned; ++i)
     EXPECT_TRUE(heap_.abandon_move(moves[i]));
   EXPECT_EQ(heap_.report().moves_open, 0U);
   expect_consistent();
+}
+
+// What is on its way out of a block leaves it for good; a plan that is given up leaves no trace.
+TEST_F(HeapMoves, NoneGoesWhereAnotherLeaves) {
+  scatter();
+  std::vector<Move> moves(64), again(64);
+  const std::uint32_t planned = *heap_.plan_moves({}, moves);
+  ASSERT_GT(planned, 4U);
+  std::set<std::uint32_t> left;
+  for (std::uint32_t i = 0; i < planned; ++i)
+    left.insert(moves[i].source.block);
+  for (std::uint32_t i = 0; i < planned; ++i) {
+    EXPECT_EQ(left.count(moves[i].destination.block), 0U);
+    EXPECT_TRUE(heap_.abandon_move(moves[i]));
+  }
+  ASSERT_EQ(*heap_.plan_moves({}, again), planned);
+  for (std::uint32_t i = 0; i < planned; ++i) {
+    EXPECT_EQ(again[i].destination.address, moves[i].destination.address);
+    EXPECT_TRUE(heap_.abandon_move(again[i]));
+  }
+  // A block that was being emptied is one to fill again.
+  const Move last =
+      *std::max_element(moves.begin(), moves.begin() + planned,
+                        [](const Move& a, const Move& b) { return a.source.size < b.source.size; });
+  const auto elsewhere = std::find_if(resources_.begin(), resources_.end(), [&](const Resource& r) {
+    return r.allocation.block != last.source.block && r.allocation.size < last.source.size;
+  });
+  ASSERT_NE(elsewhere, resources_.end());
+  const AllocationId alone = elsewhere->allocation.id;
+  for (const Resource& r : resources_) {
+    if (r.allocation.id != alone && r.allocation.block != last.source.block) heap_.free(r.allocation);
+  }
+  std::erase_if(resources_, [&](const Resource& r) {
+    return r.allocation.id != alone && r.allocation.block != last.source.block;
+  });
+  ASSERT_EQ(*heap_.plan_moves({}, again), 1U);
+  EXPECT_EQ(again[0].source.id, alone);
+  EXPECT_EQ(again[0].destination.block, last.source.block);
+  commit(again[0]);
+  expect_consistent();
+}
+
+// The emptiest blocks cannot be emptied, and finding that out takes all the time there is.
+TEST(HeapMovesInTime, BlocksThatAreTriedInVainDoNotKeepTheNextFromBeingEmptied) {
+  PlainDevice device(unified(8_GiB));
+  auto heap = *Heap::create(device, {.first_block = 8_MiB, .largest_block = 8_MiB});
+  const auto make = [&](Bytes size) {
+    HeapRequest request = request_for(size);
+    request.movable = true;
+    return *heap.allocate(request);
+  };
+  std::vector<HeapAllocation> pinned, walls;
+  for (int i = 0; i < 3; ++i) {
+    pinned.push_back(make(1_MiB));
+    ASSERT_TRUE(heap.pin(pinned.back()));
+    for (int n = 0; n < 2; ++n)
+      walls.push_back(make(3_MiB + 512_KiB));
+  }
+  // Behind them one block that may be emptied into a fuller one.
+  const HeapAllocation one = make(1536_KiB);
+  walls.push_back(make(3_MiB));
+  walls.push_back(make(3_MiB));
+  const HeapAllocation fuller[] = {make(3_MiB), make(3_MiB)};
+  ASSERT_EQ(walls.back().block, one.block);
+  ASSERT_EQ(fuller[0].block, fuller[1].block);
+  ASSERT_NE(fuller[0].block, one.block);
+  heap.free(walls);
+  int questions = 0;
+  std::vector<Move> moves(8);
+  const MoveBudget timed{.user = &questions,
+                         .out_of_time = [](void* n) noexcept { return ++*static_cast<int*>(n) > 3; }};
+  EXPECT_EQ(*heap.plan_moves(timed, moves), 0U);
+  questions = 0;
+  ASSERT_EQ(*heap.plan_moves(timed, moves), 1U);
+  EXPECT_EQ(moves[0].source.id, one.id);
+  EXPECT_EQ(moves[0].destination.block, fuller[0].block);
+  EXPECT_TRUE(heap.commit_move(moves[0]));
+  EXPECT_EQ(heap.validate(), nullptr);
 }
 
 TEST_F(HeapMoves, PinnedMappedAliasedAndExposedOnesStay) {

@@ -151,6 +151,25 @@ TEST(HeapPools, WhatDoesNotBelongIsRefused_V6_V14_V15) {
   EXPECT_EQ(heap.report(PoolId{7, 1}).error().code, ErrorCode::unknown_handle);
 }
 
+// What kind it holds is what is in it: neither what was, nor what found no room.
+TEST(HeapPools, AnEmptyOneIsOfNoKind_V1_R7) {
+  PlainDevice device(unified(256_MiB));
+  auto heap = *Heap::create(device, {.buffer_image_granularity = Alignment{1024}});
+  const PoolId pool =
+      *heap.create_pool({.memory_type = 0, .block_size = 1_MiB, .limit = 1_MiB, .mixes_kinds = false});
+  const auto ask = [&](Bytes size, ResourceKind kind) {
+    HeapRequest request = request_for(size, {}, Intent::device, kind);
+    request.pool = pool;
+    return heap.allocate(request);
+  };
+  EXPECT_FALSE(ask(2_MiB, ResourceKind::linear));
+  const auto image = ask(512_KiB, ResourceKind::optimal);
+  ASSERT_TRUE(image);
+  EXPECT_EQ(ask(1_KiB, ResourceKind::linear).error().code, ErrorCode::invalid_argument);
+  heap.free(*image);
+  EXPECT_TRUE(ask(1_KiB, ResourceKind::linear));
+}
+
 TEST(HeapPools, AMappedPoolIsMappedAndItsMemoryItsOwn_V9_V10) {
   PlainDevice device(discrete());
   auto heap = *SingleThreadedHeap::create(device);

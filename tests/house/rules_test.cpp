@@ -70,7 +70,10 @@ TEST(Rules, EachHasATest) {
   std::map<std::string, int> named;
   for (const SourceFile& file : read_sources({"tests"})) {
     if (file.path.rfind("tests/house/", 0) == 0) continue;  // it speaks of rules, and tests none
+    // What a simulator enforces, the library has still to keep.
+    const bool simulators = file.path.rfind("tests/simulators/", 0) == 0;
     for (const auto& [rule, times] : rules_named(file.text)) {
+      if (simulators && (rule[0] == 'V' || rule[0] == 'C')) continue;
       named[rule] += times;
       files_of[rule].push_back(file.path);
     }

@@ -37,7 +37,8 @@ struct MoveBudget {
   Bytes bytes = kMaxBytes;  // of all that is planned, but for one move that has none beside it
   std::uint32_t moves = ~0U;
   std::uint8_t mover = 0;  // whose: HeapRequest::mover. Several who copy may share a heap.
-  // Asked between two moves, where it is given: true ends the planning. It must not call the heap.
+  // Asked before each block and each allocation that is looked at, where it is given: true ends the planning;
+  // the next one begins behind the blocks that were tried in vain. It must not call the heap.
   void* user = nullptr;
   bool (*out_of_time)(void* user) noexcept = nullptr;
   // Where it is given: told whether more may be planned with more budget, or once moves that are under way

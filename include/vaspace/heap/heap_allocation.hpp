@@ -51,7 +51,7 @@ struct PoolId {
 struct HeapRequest {
   MemoryRequirements requirements{};
   Intent intent = Intent::device;
-  ResourceKind kind = ResourceKind::linear;
+  ResourceKind kind = ResourceKind::unknown;  // whoever knows better shares more
   Mapping mapping = Mapping::none;
   bool coherent = false;
   // An exportable request, and one too large to share, has a memory object of its own. With a resource, that

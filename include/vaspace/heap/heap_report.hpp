@@ -37,10 +37,15 @@ struct HeapReport {
   std::array<HeapBudget, kMaxHeaps> heaps{};
   std::uint64_t memory_objects = 0;  // held from the device (V4), guests too
   std::uint64_t dedicated = 0;       // of them, of one allocation each
+  std::uint64_t demoted = 0;         // allocations so far that got another memory type than their best
   std::uint64_t retired = 0;         // allocations that wait for the device
   Bytes retired_bytes{};
-  std::uint64_t moves_open = 0;       // planned, neither committed nor abandoned
-  std::uint64_t device_reserves = 0;  // calls made so far
+  std::uint64_t moves_open = 0;  // planned, neither committed nor abandoned
+  // LAZILY_ALLOCATED memory (V14): not in `total.used` and `total.committed`, which are of memory that is
+  // there.
+  Bytes lazy{};
+  std::uint64_t device_reserves = 0;  // calls made so far, but for guests'
+  std::uint64_t guest_reserves = 0;   // theirs
   std::uint64_t device_releases = 0;
   std::uint64_t refused_by_driver = 0;        // releases that it did not take; they are tried again
   std::uint64_t refused_by_budget = 0;        // requests
