@@ -5,7 +5,11 @@
 #include <cstring>
 #include <dlfcn.h>
 #include <filesystem>
+#include <map>
+#include <mutex>
 #include <stdexcept>
+#include <system_error>
+#include <utility>
 
 #include "profile_json.hpp"
 
@@ -60,6 +64,44 @@ void check(const Profile& profile) {
     require(is_power_of_two(alignment), profile, "an alignment is no power of two");
 }
 
+// Parsing is most of what an instance costs, and programs make many: what was read stays, until a file that
+// it came from has changed.
+class KnownProfiles {
+ public:
+  Profile get(const std::string& path) {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string> key = folders();  // where its bases are looked for
+    key.push_back(path);
+    const auto known = known_.find(key);
+    if (known != known_.end() && known->second.stamps == stamps_of(known->second.files))
+      return known->second.profile;
+    Known fresh;
+    fresh.profile = parse_profile(path, folders(), fresh.files);
+    check(fresh.profile);
+    fresh.stamps = stamps_of(fresh.files);
+    return (known_[std::move(key)] = std::move(fresh)).profile;
+  }
+
+ private:
+  using Stamps = std::vector<std::pair<fs::file_time_type, std::uintmax_t>>;
+  struct Known {
+    Profile profile;
+    std::vector<std::string> files;
+    Stamps stamps;  // when they were written, and how long they are
+  };
+
+  static Stamps stamps_of(const std::vector<std::string>& files) {
+    Stamps stamps;
+    std::error_code gone;
+    for (const std::string& file : files)
+      stamps.emplace_back(fs::last_write_time(file, gone), fs::file_size(file, gone));
+    return stamps;
+  }
+
+  std::mutex mutex_;
+  std::map<std::vector<std::string>, Known> known_;
+};
+
 }  // namespace
 
 bool Profile::has(const char* extension) const {
@@ -71,9 +113,8 @@ bool Profile::has(const char* extension) const {
 Profile read_profile(const std::string& name_or_path) {
   const bool is_path = name_or_path.find('/') != std::string::npos || name_or_path.ends_with(".json");
   const std::string path = is_path ? name_or_path : find_profile(name_or_path, folders());
-  Profile profile = parse_profile(path, folders());
-  check(profile);
-  return profile;
+  static KnownProfiles known;
+  return known.get(path);
 }
 
 std::string find_profile(const std::string& name, const std::vector<std::string>& in) {

@@ -202,12 +202,14 @@ Json load(const std::string& path) {
   return Json::parse(file);
 }
 
-Json load_with_base(const std::string& path, const std::vector<std::string>& folders, int depth) {
+Json load_with_base(const std::string& path, const std::vector<std::string>& folders, int depth,
+                    std::vector<std::string>& files) {
+  files.push_back(path);
   Json json = load(path);
   if (!json.contains("base")) return json;
   if (depth == 8) throw std::runtime_error("bases go in a circle");
   const std::string below = find_profile(json.at("base").get<std::string>(), folders);
-  Json base = load_with_base(below, folders, depth + 1);
+  Json base = load_with_base(below, folders, depth + 1, files);
   json.erase("base");
   base.merge_patch(json);
   return base;
@@ -215,11 +217,12 @@ Json load_with_base(const std::string& path, const std::vector<std::string>& fol
 
 }  // namespace
 
-Profile parse_profile(const std::string& path, const std::vector<std::string>& folders) {
+Profile parse_profile(const std::string& path, const std::vector<std::string>& folders,
+                      std::vector<std::string>& files) {
   Profile out;
   out.name = std::filesystem::path(path).stem().string();
   try {
-    const Json json = load_with_base(path, folders, 0);
+    const Json json = load_with_base(path, folders, 0, files);
     out.source = json.at("source").get<std::string>();
     out.driver_info = out.name;
     read_device(json.at("device"), out);
