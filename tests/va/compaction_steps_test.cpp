@@ -47,12 +47,9 @@ class SlowCopies final : public ForwardingBackend {
 
 TEST_F(Compaction, AStepExceedsItsTimeByOnePageCopyAtMost) {
   open({.size = 16_MiB});
-  space_.reset();
   FakeClock clock;
   SlowCopies slow(*faulty_, clock);
-  auto made = PagedSpace::create(slow, {.size = 16_MiB});
-  ASSERT_TRUE(made);
-  space_ = std::move(*made);
+  open_over(slow, {.size = 16_MiB});
   const std::vector<Thing> things = churn(30);
   std::uint64_t steps = 0;
   std::uint64_t longest = 0;
@@ -76,10 +73,9 @@ TEST_F(Compaction, AStepExceedsItsTimeByOnePageCopyAtMost) {
 TEST_F(Compaction, AStepOnAFullDeviceGivesBackWhatItLacks) {
   constexpr std::uint64_t kEmpty = 160;
   open({.size = 32_MiB, .large_first = false}, {.physical_size = kLarge * 2 + kSmall * kEmpty});
-  space_.reset();
   FakeClock clock;
   SlowCopies slow(*faulty_, clock);
-  space_ = PagedSpace::create(slow, {.size = 32_MiB, .retain = kMaxBytes, .large_first = false}).value();
+  open_over(slow, {.size = 32_MiB, .retain = kMaxBytes, .large_first = false});
   const Thing a = put(0_B, kLarge), b = put(kLarge, kLarge);  // whole blocks: large pages
   for (std::uint64_t i = 0; i < kEmpty; ++i)
     drop(put(kLarge * 2 + kSmall * (i + i / 16), kSmall));
@@ -125,27 +121,12 @@ TEST_F(Compaction, LookingForGuardedPagesIsWithinTheTimeOfAStep_R7) {
   EXPECT_TRUE(moving.intact());
 }
 
-// Calls back while a page is copied.
-class CopyHook final : public ForwardingBackend {
- public:
-  using ForwardingBackend::ForwardingBackend;
-  std::function<void(const CopyOp&)> on_copy;
-  Result<TimelinePoint> copy(std::span<const CopyOp> ops,
-                             std::span<const TimelinePoint> waits) noexcept override {
-    const Result<TimelinePoint> point = next().copy(ops, waits);
-    if (on_copy) on_copy(ops.front());
-    return point;
-  }
-};
 using CompactionDeathTest = Compaction;
 
 TEST_F(CompactionDeathTest, AWriteThatShouldNotComeFaultsInsteadOfBeingLost) {
   open({});
-  space_.reset();
   CopyHook hook(*faulty_);
-  auto made = PagedSpace::create(hook, {.size = 4_MiB});
-  ASSERT_TRUE(made);
-  space_ = std::move(*made);
+  open_over(hook, {.size = 4_MiB});
   const Thing moving = put(64_KiB, 8_KiB);
   const Thing beside = put(128_KiB, 8_KiB);
   int copies = 0;
@@ -295,7 +276,7 @@ TEST_F(Compaction, RefusedAndGuardedPagesCountAgainstAStep_R7) {
 TEST_F(Compaction, AMemberThatIsFreedWhileAnotherMovesInGoesLater) {
   open({.size = 4_MiB, .large_page = kSmall});
   CopyHook hook(*faulty_);
-  space_ = PagedSpace::create(hook, {.size = 4_MiB, .large_page = kSmall}).value();
+  open_over(hook, {.size = 4_MiB, .large_page = kSmall});
   std::vector<Thing> things;
   for (std::uint64_t page = 0; page < 3; ++page)
     things.push_back(put(kSmall * page + 16_KiB * page, 16_KiB));

@@ -199,12 +199,8 @@ class HeldObjects final : public ForwardingBackend {
 TEST_F(CompactionThreads, TheBudgetIsNotPassedByThoseWhoSeeTheSamePooledPage) {
   constexpr std::uint64_t kPages = 4;
   open({});
-  space_.reset();
   HeldObjects objects(*faulty_);
-  auto made = PagedSpace::create(
-      objects, {.size = 4_MiB, .large_page = kSmall, .budget = kSmall * kPages, .retain = kSmall * 2});
-  ASSERT_TRUE(made);
-  space_ = std::move(*made);
+  open_over(objects, {.size = 4_MiB, .large_page = kSmall, .budget = kSmall * kPages, .retain = kSmall * 2});
   std::vector<std::thread> threads;
   std::atomic<std::uint64_t> done{0};
   for (std::uint64_t t = 0; t < 3; ++t) {
@@ -227,26 +223,10 @@ TEST_F(CompactionThreads, TheBudgetIsNotPassedByThoseWhoSeeTheSamePooledPage) {
   EXPECT_EQ(objects.held.load(), 0U);
 }
 
-// Calls back while a page is copied.
-class CopyHook final : public ForwardingBackend {
- public:
-  using ForwardingBackend::ForwardingBackend;
-  std::function<void(const CopyOp&)> on_copy;
-  Result<TimelinePoint> copy(std::span<const CopyOp> ops,
-                             std::span<const TimelinePoint> waits) noexcept override {
-    const Result<TimelinePoint> point = next().copy(ops, waits);
-    if (on_copy) on_copy(ops.front());
-    return point;
-  }
-};
-
 TEST_F(CompactionThreads, T3_WhatIsFreedWhileItMovesIsNotMoved) {
   open({});
-  space_.reset();
   CopyHook hook(*faulty_);
-  auto made = PagedSpace::create(hook, {.size = 16_MiB});
-  ASSERT_TRUE(made);
-  space_ = std::move(*made);
+  open_over(hook, {.size = 16_MiB});
   const Thing freed = put(64_KiB, 8_KiB);
   const Thing stays = put(256_KiB, 8_KiB);
   hook.on_copy = [&](const CopyOp& op) {
@@ -277,11 +257,8 @@ TEST_F(CompactionThreads, T3_WhatIsFreedWhileItMovesIsNotMoved) {
 // that page waits for it.
 TEST_F(CompactionThreads, T2_OnlyWhoNeedsAMovingPageWaits) {
   open({});
-  space_.reset();
   CopyHook hook(*faulty_);
-  auto made = PagedSpace::create(hook, {.size = 16_MiB});
-  ASSERT_TRUE(made);
-  space_ = std::move(*made);
+  open_over(hook, {.size = 16_MiB});
   const Thing moving = put(64_KiB, 8_KiB);
   std::atomic<bool> beside{false};
   std::thread neighbour;

@@ -3,7 +3,11 @@
 
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <gtest/gtest.h>
+#include <memory>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "vaspace/backends/cpu.hpp"
@@ -11,24 +15,13 @@
 
 #include "support/faulty_backend.hpp"
 #include "support/host.hpp"
+#include "support/random.hpp"
 
 namespace vaspace::test {
 
 // To the thread sanitizer a remap is a write of everything there, and a read beside it a race. It is none:
 // the kernel shows the old page or the new, and both hold the same live bytes.
 #define VASPACE_READS_BESIDE_REMAPS __attribute__((no_sanitize("thread")))
-
-class TestRandom {
- public:
-  explicit TestRandom(std::uint64_t seed) : state_(seed) {}
-  std::uint64_t below(std::uint64_t n) {
-    state_ = state_ * 6364136223846793005ULL + 1442695040888963407ULL;
-    return (state_ >> 33U) % n;
-  }
-
- private:
-  std::uint64_t state_;
-};
 
 struct Thing {
   Address address{};
@@ -51,6 +44,19 @@ struct Thing {
   }
 };
 
+// Calls back while a page is copied.
+class CopyHook final : public ForwardingBackend {
+ public:
+  using ForwardingBackend::ForwardingBackend;
+  std::function<void(const CopyOp&)> on_copy;
+  Result<TimelinePoint> copy(std::span<const CopyOp> ops,
+                             std::span<const TimelinePoint> waits) noexcept override {
+    const Result<TimelinePoint> point = next().copy(ops, waits);
+    if (on_copy) on_copy(ops.front());
+    return point;
+  }
+};
+
 class PagedTest : public testing::Test {
  protected:
   static constexpr Bytes kSmall = 64_KiB;
@@ -66,6 +72,13 @@ class PagedTest : public testing::Test {
     faulty_ = std::make_unique<FaultyBackend>(*backend_);
     if (config.size.value == 0) config.size = 64_MiB;
     auto space = PagedSpace::create(*faulty_, config);
+    ASSERT_TRUE(space) << to_string(space.error().code);
+    space_ = std::move(*space);
+  }
+  // After open(): another space, over a backend that stands before the device and ends before this test does.
+  void open_over(Backend& backend, const PagedSpaceConfig& config) {
+    space_.reset();
+    auto space = PagedSpace::create(backend, config);
     ASSERT_TRUE(space) << to_string(space.error().code);
     space_ = std::move(*space);
   }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <gtest/gtest.h>
 #include <memory>
@@ -18,6 +19,7 @@
 
 #include "support/faulty_backend.hpp"
 #include "support/host.hpp"
+#include "support/random.hpp"
 
 namespace vaspace::test {
 
@@ -89,16 +91,12 @@ TEST_P(VaContract, AMapIsWhatAnArrayOfPagesIs) {
   std::vector<PhysicalId> objects(6);
   ASSERT_TRUE(faulty_->create_physical({.size = page_}, objects));
   std::vector<std::size_t> model(kPages, objects.size());  // none
-  std::uint64_t state = 7;
-  const auto below = [&](std::size_t n) {
-    state = state * 6364136223846793005ULL + 1442695040888963407ULL;
-    return static_cast<std::size_t>((state >> 33U) % n);
-  };
+  TestRandom random(7);
   const auto at = [&](std::size_t page) { return map->begin() + page_ * page; };
   for (int round = 0; round < 60; ++round) {
-    const std::size_t page = below(kPages), object = below(objects.size());
+    const std::size_t page = random.below(kPages), object = random.below(objects.size());
     const auto held = std::find(model.begin(), model.end(), object);
-    if (held != model.end() && below(2) == 0) {
+    if (held != model.end() && random.below(2) == 0) {
       const std::size_t first = static_cast<std::size_t>(held - model.begin());
       const auto done = map->unmap(at(first), page_);
       ASSERT_TRUE(done && faulty_->wait(*done, kForever)) << round;
@@ -128,73 +126,78 @@ TEST_P(VaContract, AMapIsWhatAnArrayOfPagesIs) {
   EXPECT_TRUE(faulty_->destroy_physical(objects));
 }
 
+// Six pages of one object, each with its number in it; and an object of a page, to be mapped in their midst.
+class VaSixPages : public VaContract {
+ protected:
+  void TearDown() override {
+    map_.reset();
+    VaContract::TearDown();
+  }
+  void open_six() {
+    map_ = space(8);
+    ASSERT_TRUE(faulty_->create_physical({.size = page_ * 6}, large_));
+    ASSERT_TRUE(faulty_->create_physical({.size = page_}, small_));
+    run(map_->map({.address = map_->begin(), .size = page_ * 6, .physical = large_[0]}));
+    for (std::uint64_t i = 0; i < 6; ++i)
+      device_->fill(map_->begin() + page_ * i, page_, static_cast<std::uint32_t>(i));
+  }
+  void close_six() {
+    run(map_->unmap(map_->begin(), page_ * 6));
+    EXPECT_TRUE(faulty_->destroy_physical(large_));
+    EXPECT_TRUE(faulty_->destroy_physical(small_));
+  }
+  void run(const Result<TimelinePoint>& done) {
+    ASSERT_TRUE(done) << to_string(done.error().code);
+    ASSERT_TRUE(faulty_->wait(*done, kForever));
+  }
+
+  HostObject<VaSpace> map_;
+  std::array<PhysicalId, 1> large_{}, small_{};
+};
+
 // C4: a right rest cannot be bound, so that nothing is done.
-class VaWholeObjectsContract : public VaContract {};
+class VaWholeObjectsContract : public VaSixPages {};
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(VaWholeObjectsContract);
 
 TEST_P(VaWholeObjectsContract, AMapIntoTheMiddleIsRefused_C4) {
   ASSERT_FALSE(profile().capabilities.physical_offset);
-  const auto map = space(8);
-  std::vector<PhysicalId> large(1), small(1);
-  ASSERT_TRUE(faulty_->create_physical({.size = page_ * 6}, large));
-  ASSERT_TRUE(faulty_->create_physical({.size = page_}, small));
-  const auto run = [&](const Result<TimelinePoint>& done) {
-    ASSERT_TRUE(done) << to_string(done.error().code);
-    ASSERT_TRUE(faulty_->wait(*done, kForever));
-  };
-  run(map->map({.address = map->begin(), .size = page_ * 6, .physical = large[0]}));
-  for (std::uint64_t i = 0; i < 6; ++i)
-    device_->fill(map->begin() + page_ * i, page_, static_cast<std::uint32_t>(i));
-  const auto into = map->map({.address = map->begin() + page_ * 2, .size = page_, .physical = small[0]});
+  open_six();
+  const auto into = map_->map({.address = map_->begin() + page_ * 2, .size = page_, .physical = small_[0]});
   ASSERT_FALSE(into);
   EXPECT_EQ(into.error().code, ErrorCode::not_supported);
   for (std::uint64_t i = 0; i < 6; ++i)
-    EXPECT_EQ(device_->read(map->begin() + page_ * i), i);
-  run(map->unmap(map->begin(), page_ * 6));
-  EXPECT_TRUE(faulty_->destroy_physical(large));
-  EXPECT_TRUE(faulty_->destroy_physical(small));
+    EXPECT_EQ(device_->read(map_->begin() + page_ * i), i);
+  close_six();
 }
 
 // A page of a larger object gives way to another, where the driver can bind what is left of it.
-class VaOffsetsContract : public VaContract {};
+class VaOffsetsContract : public VaSixPages {};
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(VaOffsetsContract);
 
 TEST_P(VaOffsetsContract, AMapIntoTheMiddleKeepsTheRests_C8) {
   ASSERT_TRUE(profile().capabilities.physical_offset);
-  const auto map = space(8);
-  std::vector<PhysicalId> large(1), small(1);
-  ASSERT_TRUE(faulty_->create_physical({.size = page_ * 6}, large));
-  ASSERT_TRUE(faulty_->create_physical({.size = page_}, small));
-  const auto run = [&](const Result<TimelinePoint>& done) {
-    ASSERT_TRUE(done) << to_string(done.error().code);
-    ASSERT_TRUE(faulty_->wait(*done, kForever));
-  };
-  run(map->map({.address = map->begin(), .size = page_ * 6, .physical = large[0]}));
+  open_six();
+  run(map_->map({.address = map_->begin() + page_ * 2, .size = page_, .physical = small_[0]}));
+  device_->fill(map_->begin() + page_ * 2, page_, 77);
+  EXPECT_EQ(map_->mappings(), 3U);
   for (std::uint64_t i = 0; i < 6; ++i)
-    device_->fill(map->begin() + page_ * i, page_, static_cast<std::uint32_t>(i));
-  run(map->map({.address = map->begin() + page_ * 2, .size = page_, .physical = small[0]}));
-  device_->fill(map->begin() + page_ * 2, page_, 77);
-  EXPECT_EQ(map->mappings(), 3U);
-  for (std::uint64_t i = 0; i < 6; ++i)
-    EXPECT_EQ(device_->read(map->begin() + page_ * i), i == 2 ? 77 : i);
+    EXPECT_EQ(device_->read(map_->begin() + page_ * i), i == 2 ? 77 : i);
   // Refused in the middle: all of it as before.
   for (std::int64_t nth = 1; nth < 4; ++nth) {
     faulty_->fail_at(Call::bind, nth, {ErrorCode::driver_error, 5});
-    const auto back = map->map({.address = map->begin(), .size = page_ * 6, .physical = large[0]});
+    const auto back = map_->map({.address = map_->begin(), .size = page_ * 6, .physical = large_[0]});
     faulty_->stop_failing();
     if (back) break;
     EXPECT_EQ(back.error(), (Error{ErrorCode::driver_error, 5}));
-    ASSERT_TRUE(faulty_->wait(map->last_commit(), kForever));
-    EXPECT_EQ(map->report().torn, 0_B);
+    ASSERT_TRUE(faulty_->wait(map_->last_commit(), kForever));
+    EXPECT_EQ(map_->report().torn, 0_B);
     for (std::uint64_t i = 0; i < 6; ++i)
-      EXPECT_EQ(device_->read(map->begin() + page_ * i), i == 2 ? 77 : i);
+      EXPECT_EQ(device_->read(map_->begin() + page_ * i), i == 2 ? 77 : i);
   }
-  ASSERT_TRUE(faulty_->wait(map->last_commit(), kForever));
-  EXPECT_EQ(device_->read(map->begin() + page_ * 2), 2U);
-  EXPECT_EQ(map->mappings(), 1U);
-  run(map->unmap(map->begin(), page_ * 6));
-  EXPECT_TRUE(faulty_->destroy_physical(large));
-  EXPECT_TRUE(faulty_->destroy_physical(small));
+  ASSERT_TRUE(faulty_->wait(map_->last_commit(), kForever));
+  EXPECT_EQ(device_->read(map_->begin() + page_ * 2), 2U);
+  EXPECT_EQ(map_->mappings(), 1U);
+  close_six();
 }
 
 TEST_P(VaContract, R7_ARefusedCommitHasChangedNothing) {

@@ -12,6 +12,7 @@
 #include "vaspace/va/va_space.hpp"
 
 #include "model_backend.hpp"
+#include "support/random.hpp"
 
 namespace vaspace::test {
 namespace {
@@ -20,18 +21,6 @@ std::uint64_t operations(std::uint64_t usual) {
   const char* wanted = std::getenv("VASPACE_RANDOM_OPS");
   return wanted != nullptr ? std::strtoull(wanted, nullptr, 10) : usual;
 }
-
-class Random {
- public:
-  explicit Random(std::uint64_t seed) : state_(seed) {}
-  std::uint64_t below(std::uint64_t n) {
-    state_ = state_ * 6364136223846793005ULL + 1442695040888963407ULL;
-    return (state_ >> 33U) % n;
-  }
-
- private:
-  std::uint64_t state_;
-};
 
 constexpr std::uint64_t kObjects = 8;
 constexpr std::uint64_t kObjectPages = 32;
@@ -97,7 +86,7 @@ struct Mirror {
   }
 };
 
-Cell random_cell(Random& random, std::uint64_t count, bool offsets) {
+Cell random_cell(TestRandom& random, std::uint64_t count, bool offsets) {
   Cell cell;
   cell.mapped = true;
   const std::uint64_t kind = random.below(8);
@@ -111,7 +100,7 @@ Cell random_cell(Random& random, std::uint64_t count, bool offsets) {
 }
 
 // One op. False: it was refused and had to be.
-bool step(Mirror& mirror, Random& random) {
+bool step(Mirror& mirror, TestRandom& random) {
   const std::uint64_t pages = mirror.cells.size();
   const std::uint64_t begin = random.below(pages);
   const std::uint64_t count = 1 + random.below(std::min<std::uint64_t>(pages - begin, 24));
@@ -146,7 +135,7 @@ TEST_P(OnModel, EqualsAnArrayOfPages_R7) {
   for (std::uint64_t i = 1; i <= kObjects; ++i)
     objects.push_back(PhysicalId{i});
   Mirror mirror(**space, objects);
-  Random random(static_cast<std::uint64_t>(GetParam()) + 1);
+  TestRandom random(static_cast<std::uint64_t>(GetParam()) + 1);
   std::uint64_t done = 0;
   const std::uint64_t wanted = operations(100'000) / 16;
   for (std::uint64_t i = 0; i < wanted && !HasFailure(); ++i) {
@@ -196,7 +185,7 @@ TEST_P(OnRealMemory, WhatIsReadIsWhatIsMapped_R7) {
         *word(i) = object * 1000 + i;
     }
     ASSERT_TRUE((*space)->unmap((*space)->begin(), page * kObjectPages));
-    Random random(77);
+    TestRandom random(77);
     const std::uint64_t wanted = operations(100'000) / 20;
     for (std::uint64_t n = 0; n < wanted && !HasFailure(); ++n) {
       (void)step(mirror, random);

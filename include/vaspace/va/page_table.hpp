@@ -4,12 +4,8 @@
 //   pages     [    2    ][    1    ][    0    ][    1    ]    touched by so many
 //               bound      bound      empty      bound        empty: bound, but touched by none
 //
-// What is empty is given back by detach(), or found again by the next range.
-//
-// A page is
-//     unbound --begin_bind--> binding --end_bind--> bound --detach--> unbinding --finish--> unbound
-// and in `binding` and `unbinding` it is in the hands of one thread, outside the owner's lock. Whoever needs
-// it meanwhile waits; nobody else does (T2, DESIGN decision 8).
+// What is empty is given back by detach(), or found again by the next range. The states of a page are drawn
+// in page_entry.hpp.
 //
 // Always true: a page touched by a live range is bound, or in someone's hands with that range's thread
 // waiting; bound pages touched by none are counted in empty(); a page is unbound only after the device has
@@ -20,53 +16,44 @@
 // address. Externally synchronised, by the owner's lock.
 #pragma once
 
-#include <array>
 #include <cassert>
 #include <cstdint>
-#include <span>
 
 #include "vaspace/base/host_array.hpp"
-#include "vaspace/device/backend.hpp"
+#include "vaspace/va/page_array.hpp"
+#include "vaspace/va/page_entry.hpp"
 
 namespace vaspace {
 
-// Pages in one thread's hands. Small enough for a stack, large enough that a driver call is worth it.
-struct PageBatch {
-  static constexpr std::uint32_t kCapacity = 64;
-
-  std::uint32_t count = 0;
-  std::array<std::uint32_t, kCapacity> pages{};
-  std::array<Address, kCapacity> addresses{};
-  std::array<PhysicalId, kCapacity> physical{};
-
-  [[nodiscard]] bool empty() const noexcept { return count == 0; }
-  [[nodiscard]] std::span<PhysicalId> physicals() noexcept { return {physical.data(), count}; }
+enum class PageTouch : std::uint8_t {
+  ready,    // every page is bound
+  commit,   // some are not: begin_bind
+  no_host,  // no host memory; nothing has changed
+};
+enum class PageStep : std::uint8_t {
+  done,   // every page is bound
+  bind,   // the batch is to be bound, then end_bind
+  wait,   // a page is in another's hands: wait, then ask again
+  failed  // a page that was waited for could not be bound: release and give up
 };
 
-class PageTable {
+// Pages: where the entries are, PageArray or PageMap (mapped_page_table.hpp).
+template <class Pages>
+class PageTableOver {
  public:
-  enum class Touch : std::uint8_t {
-    ready,    // every page is bound
-    commit,   // some are not: begin_bind
-    no_host,  // no host memory; nothing has changed
-  };
-  enum class Step : std::uint8_t {
-    done,   // every page is bound
-    bind,   // the batch is to be bound, then end_bind
-    wait,   // a page is in another's hands: wait, then ask again
-    failed  // a page that was waited for could not be bound: release and give up
-  };
+  using Touch = PageTouch;
+  using Step = PageStep;
 
   // `page_size` and `window_size` are powers of two.
-  PageTable(Bytes page_size, Bytes window_size, const HostAllocator& host) noexcept;
-  PageTable(const PageTable&) = delete;
-  PageTable& operator=(const PageTable&) = delete;
-  ~PageTable();
+  PageTableOver(Bytes page_size, Bytes window_size, const HostAllocator& host) noexcept;
+  PageTableOver(const PageTableOver&) = delete;
+  PageTableOver& operator=(const PageTableOver&) = delete;
 
   // False: no host memory, or more pages than 32 bits can number; nothing changed.
   [[nodiscard]] bool add_window(std::uint32_t window, Address address, Bytes size) noexcept;
-  // No page of it is bound or in anybody's hands.
-  void remove_window(std::uint32_t window) noexcept;
+  // No page of it is bound or in anybody's hands. What is known of its pages stays for the window's next
+  // life: some may still be in the queue.
+  void remove_window(std::uint32_t window) noexcept { windows_[window] = {}; }
   // Pages of it that are bound or in somebody's hands.
   [[nodiscard]] std::uint32_t window_bound(std::uint32_t window) const noexcept {
     return windows_[window].bound;
@@ -82,14 +69,15 @@ class PageTable {
       assert(times == 1);
       return touch_several_bound(begin, size);
     }
-    return chunks_.data()[index >> chunk_bits_] != nullptr && touch_one_bound(page(index), times);
+    return touch_one_bound(index, times);
   }
   // One less does.
   void release(Offset begin, Bytes size) noexcept {
     const std::uint32_t last = last_page(begin, size);
     for (std::uint32_t index = page_of(begin); index <= last; ++index) {
-      if (--page(index).touched == 0) [[unlikely]]
-        untouched(index);
+      auto&& page = pages_.edit(index);
+      if (--page.touched == 0) [[unlikely]]
+        untouched(index, page);
     }
   }
 
@@ -126,25 +114,14 @@ class PageTable {
   [[nodiscard]] Offset window_end(std::uint32_t window) const noexcept {
     return window_begin(window) + Bytes{std::uint64_t{windows_[window].pages} << page_bits_};
   }
+  [[nodiscard]] const Pages& pages() const noexcept { return pages_; }
 
   // Checks the sentences at the top, as far as they can be seen from here.
   [[nodiscard]] const char* validate() const noexcept;
 
  private:
-  static constexpr std::uint32_t kMostTouched = (1U << 28U) - 1;
+  static constexpr std::uint32_t kNoPage = PageEntry::kNoPage;
 
-  enum State : std::uint32_t { kUnbound, kBinding, kBound, kUnbinding };
-  static constexpr std::uint32_t kNoPage = ~std::uint32_t{0};
-  static constexpr unsigned kChunkBits = 10;  // pages of a chunk, unless a window has fewer
-
-  struct Page {
-    PhysicalId physical{};
-    std::uint32_t next = kNoPage;  // in the queue of empty pages
-    std::uint32_t touched : 28 = 0;
-    std::uint32_t state : 2 = kUnbound;
-    std::uint32_t queued : 1 = 0;
-    std::uint32_t bind_failed : 1 = 0;  // since it was last bound, for those who waited
-  };
   struct Window {
     Address address{};
     std::uint32_t pages = 0;
@@ -157,35 +134,30 @@ class PageTable {
   [[nodiscard]] std::uint32_t last_page(Offset begin, Bytes size) const noexcept {
     return page_of(begin + size - Bytes{1});
   }
-  [[nodiscard]] Page& page(std::uint32_t index) noexcept {
-    return chunks_.data()[index >> chunk_bits_][index & ((1U << chunk_bits_) - 1)];
+  [[nodiscard]] Window& window_of(std::uint32_t index) noexcept {
+    return windows_.data()[index >> window_page_bits_];
   }
-  [[nodiscard]] const Page& page(std::uint32_t index) const noexcept {
-    return chunks_.data()[index >> chunk_bits_][index & ((1U << chunk_bits_) - 1)];
-  }
-  [[nodiscard]] Window& window_of(std::uint32_t page) noexcept {
-    return windows_.data()[page >> window_page_bits_];
-  }
-  [[nodiscard]] Address address_of(std::uint32_t page) const noexcept;
-  [[nodiscard]] bool make_chunks(std::uint32_t first, std::uint32_t last) noexcept;
-  [[nodiscard]] bool touch_one_bound(Page& p, std::uint32_t times) noexcept {
-    if (p.state != kBound) return false;
-    assert(p.touched + times <= kMostTouched);
-    empty_ -= std::uint64_t{p.touched == 0};
-    p.touched = (p.touched + times) & kMostTouched;
+  [[nodiscard]] Address address_of(std::uint32_t index) const noexcept;
+  [[nodiscard]] bool touch_one_bound(std::uint32_t index, std::uint32_t times) noexcept {
+    if (!pages_.knows(index)) return false;
+    auto&& page = pages_.edit(index);
+    if (page.state != PageEntry::kBound) return false;
+    assert(page.touched + times <= PageEntry::kMostTouched);
+    empty_ -= std::uint64_t{page.touched == 0};
+    page.touched = (page.touched + times) & PageEntry::kMostTouched;
     return true;
   }
   [[nodiscard]] bool touch_several_bound(Offset begin, Bytes size) noexcept;
-  void untouched(std::uint32_t index) noexcept;
-  void enqueue(std::uint32_t index) noexcept;
-  void take_out(PageBatch& batch, std::uint32_t index) noexcept;
+  void untouched(std::uint32_t index, PageEntry& page) noexcept;
+  void become_empty(std::uint32_t index, PageEntry& page) noexcept;
+  void take_in_hand(PageBatch& batch, std::uint32_t index) const noexcept;
+  void take_out(PageBatch& batch, std::uint32_t index, PageEntry& page) noexcept;
   void detach_pages(PageBatch& batch, Offset& cursor, Offset end, std::uint32_t most,
                     bool touched_too) noexcept;
 
   unsigned page_bits_;
   unsigned window_page_bits_;  // log2 of the pages of a window
-  unsigned chunk_bits_;
-  HostArray<Page*> chunks_;  // by page; null until a page of the chunk is first touched
+  Pages pages_;
   HostArray<Window> windows_;
   std::uint32_t queue_head_ = kNoPage;  // empty pages, and some that were touched again since
   std::uint32_t queue_tail_ = kNoPage;
@@ -193,5 +165,8 @@ class PageTable {
   std::uint64_t bound_ = 0;
   Error last_error_{};
 };
+
+using PageTable = PageTableOver<PageArray>;
+extern template class PageTableOver<PageArray>;
 
 }  // namespace vaspace
