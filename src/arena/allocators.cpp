@@ -55,6 +55,10 @@ bool BasicAllocator<Policy>::can_allocate(const AllocationRequest& request) cons
   return core_->can_allocate(request);
 }
 template <class Policy>
+Result<AllocationShortfall> BasicAllocator<Policy>::explain(const AllocationRequest& request) noexcept {
+  return core_->explain(request);
+}
+template <class Policy>
 void BasicAllocator<Policy>::collect() noexcept {
   core_->collect();
 }

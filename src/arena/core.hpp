@@ -54,6 +54,7 @@ class AllocatorCore {
   void report_misuse(Error error, std::uint64_t subject) const noexcept;
   [[nodiscard]] Result<AllocationInfo> find(Address address) noexcept;
   [[nodiscard]] bool can_allocate(const AllocationRequest& request) noexcept;
+  [[nodiscard]] Result<AllocationShortfall> explain(const AllocationRequest& request) noexcept;
 
   void collect() noexcept;
   void flush() noexcept;
@@ -204,6 +205,9 @@ class AllocatorCore {
   [[nodiscard]] AllocationInfo info_of(const ArenaOf& arena, std::uint32_t k, const Range& range,
                                        Bytes requested) const noexcept;
 
+  [[nodiscard]] Result<void> try_out(const AllocationRequest& request) noexcept;
+  [[nodiscard]] Bytes largest_of(AllocationRequest request) noexcept;
+  [[nodiscard]] bool another_serves(std::uint32_t memory_type, const AllocationRequest& request) noexcept;
   [[nodiscard]] bool has_hole(std::uint32_t k, const AllocationRequest& request) noexcept;
   [[nodiscard]] Bytes device_room() noexcept;
   [[nodiscard]] bool can_do_without_device(std::uint32_t k, const AllocationRequest& request,

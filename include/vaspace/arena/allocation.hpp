@@ -44,6 +44,24 @@ struct AllocationInfo {
   std::uint64_t user_data = 0;
 };
 
+// Why a request is refused, and what would let it succeed; each by a dry run of the allocation that it speaks
+// of.
+struct AllocationShortfall {
+  Error error{};  // of the request as it is; none where it fits
+  bool fits = false;
+  Bytes largest{};               // so much of it would fit, to a sixty-fourth; 0: nothing of it
+  bool alignment_helps = false;  // none
+  // Another allocator of this configuration beside it: addresses are what it lacks.
+  bool another_helps = false;
+  bool other_type_helps = false;  // another allocator, of this memory type
+  std::uint32_t other_type = 0;
+  // What the heap has left under its budget, and what lies unused between allocations: of the addresses where
+  // those ran out (out_of_space), else of the memory that is held. Where that is more than the size, frees of
+  // neighbours are what makes room of it.
+  Bytes left{};
+  Bytes in_holes{};
+};
+
 // Size classes, and one more for allocations with a reservation of their own.
 inline constexpr std::uint32_t kMaxArenas = 31;
 

@@ -1,9 +1,8 @@
 // Address ranges of any size out of eight arenas, each with the strategy and the reservations of its size
 // class.
 //
-//   arena 0   <= 512 B   slab     [2 MiB] [2 MiB] ...             a reservation is made when its arena is
-//   full, and arena 1   <= 1 KiB   slab     [2 MiB] ...                     given back by collect() when it
-//   is empty
+//   arena 0   <= 512 B   slab     [2 MiB] [2 MiB] ...     a reservation is made when its arena is full, and
+//   arena 1   <= 1 KiB   slab     [2 MiB] ...             given back by collect() when it is empty
 //   ...
 //   arena 7   above      object   [the device's memory size] ...
 #pragma once

@@ -2,11 +2,9 @@
 //
 // Always true:
 //  - Live allocations never overlap, lie at their alignment, and what the backend can bind is bound behind
-//  all of
-//    each.
+//    all of each.
 //  - An allocate that fails has changed nothing: live allocations, their contents and names, used bytes;
-//  reserved
-//    and committed may only have fallen (R7).
+//    reserved and committed may only have fallen (R7).
 //  - free neither fails nor asks for host memory nor calls the driver; collect and flush give back.
 //  - The same calls give the same addresses on every run (R9), as far as the backend's reservations do.
 //
@@ -60,6 +58,12 @@ class BasicAllocator {
   // unused is given back. The driver may still refuse to bind pages to it. Where reserving commits, a no may
   // become a yes by flush().
   [[nodiscard]] bool can_allocate(const AllocationRequest& request) const noexcept;
+
+  // What allocate would do with this request, and why not. Where it fails, flush comes first, so that nothing
+  // is left to trim; what the tries take from the device goes back by flush too. An observer sees them.
+  // Errors: invalid_size, invalid_alignment, out_of_host_memory. Some ten allocations, and an allocator that
+  // is made and destroyed for each memory type.
+  [[nodiscard]] Result<AllocationShortfall> explain(const AllocationRequest& request) noexcept;
 
   // A bounded step of giving back: empty pages above what is retained (ArenaConfig::retain), empty
   // reservations, and what the driver refused to take earlier. At most ArenaConfig::collect_step bytes of
