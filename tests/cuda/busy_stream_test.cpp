@@ -33,6 +33,16 @@ class BusyStreams : public StreamTest {
     EXPECT_EQ(read(block.address), block.value);
     EXPECT_EQ(read(block.address + block.size - Bytes{1}), block.value);
   }
+  // 24 MiB that are given back while the stream, which is held from now on, has them still to pass; and what
+  // lies behind them.
+  Block leave_a_hole(Bytes behind) {
+    const Block first = take(24_MiB, a_);
+    const Block wall = take(behind, a_);
+    DRIVER(vasim_cuda_hold_streams)(1);
+    work_on(first.address, first.size, a_);
+    give(first, a_);
+    return wall;
+  }
   // Rounds of a training whose batches grow: activations that end with the round, and between them what
   // stays.
   std::vector<std::pair<Block, cuda::Stream>> grow(const std::vector<cuda::Stream>& on, int rounds,
@@ -83,11 +93,7 @@ TEST_F(BusyStreams, C13_PhysicalFollowsLiveWhileSizesGrowOnTwoStreams) {
 // The smallest case: a hole of a busy stream is too small, and so its pages are needed at another address.
 TEST_F(BusyStreams, C9_C13_AnEmptiedPageIsMappedTwiceUntilItsStreamHasPassed) {
   start_streams("small_memory");
-  const Block first = take(24_MiB, a_);
-  const Block wall = take(4_MiB, a_);
-  DRIVER(vasim_cuda_hold_streams)(1);
-  work_on(first.address, first.size, a_);
-  give(first, a_);
+  const Block wall = leave_a_hole(4_MiB);
   const std::uint64_t unmaps = cuda_calls("cuMemUnmap");
   const std::uint64_t mappings = cuda_live(VASIM_CUDA_MAPPINGS);
   const Block second = take(30_MiB, a_);
@@ -109,11 +115,7 @@ TEST_F(BusyStreams, C9_C13_AnEmptiedPageIsMappedTwiceUntilItsStreamHasPassed) {
 // An unmap that the driver refuses is asked for again.
 TEST_F(BusyStreams, C16_R7_WhatIsNotUnmappedAtOnceIsLater) {
   start_streams("small_memory");
-  const Block first = take(24_MiB, a_);
-  const Block wall = take(4_MiB, a_);
-  DRIVER(vasim_cuda_hold_streams)(1);
-  work_on(first.address, first.size, a_);
-  give(first, a_);
+  const Block wall = leave_a_hole(4_MiB);
   const Block second = take(30_MiB, a_);
   DRIVER(vasim_cuda_hold_streams)(0);
   ASSERT_TRUE(backend_->wait_for(a_));
@@ -132,11 +134,7 @@ TEST_F(BusyStreams, C16_R7_WhatIsNotUnmappedAtOnceIsLater) {
 // What lingers and is not used elsewhere yet comes back to its address without a driver call.
 TEST_F(BusyStreams, WhatLingersUnusedIsTakenUpAgainInPlace) {
   start_streams("small_memory");
-  const Block first = take(24_MiB, a_);
-  const Block wall = take(2_MiB, a_);
-  DRIVER(vasim_cuda_hold_streams)(1);
-  work_on(first.address, first.size, a_);
-  give(first, a_);
+  const Block wall = leave_a_hole(2_MiB);
   const Block elsewhere = take(26_MiB, a_);  // needs 13 pages: 12 of them linger, one is new
   const Bytes physical = streams_->report().physical;
   give(elsewhere, a_);

@@ -1,88 +1,77 @@
 // The command on a CUDA device: replay and info, on the simulated driver.
-#include <array>
-#include <cstdio>
-#include <cstdlib>
+#include "support/command.hpp"
+
 #include <gtest/gtest.h>
 #include <string>
 
 namespace vaspace::test {
 namespace {
 
-struct Ended {
-  int status = -1;
-  std::string text;  // both streams
-};
-
 Ended run(const std::string& arguments, const std::string& profile = "default") {
-  // What Mesa's driver leaks, which the loader has unloaded by then, is not the command's.
-  const std::string line = "ASAN_OPTIONS=detect_leaks=0 VASPACE_CUDA_DRIVER='" VASIM_CUDA_LIBRARY
-                           "' VASIM_CUDA='leaks=1;abort=1;profile=" +
-                           profile + "' '" VASPACE_COMMAND "' " + arguments + " 2>&1";
-  Ended ended;
-  FILE* const output = popen(line.c_str(), "r");
-  if (output == nullptr) return ended;
-  std::array<char, 4096> piece{};
-  while (const std::size_t got = std::fread(piece.data(), 1, piece.size(), output))
-    ended.text.append(piece.data(), got);
-  ended.status = pclose(output);
-  return ended;
+  return run_vaspace(
+      arguments,
+      "VASPACE_CUDA_DRIVER='" VASIM_CUDA_LIBRARY "' VASIM_CUDA='leaks=1;abort=1;profile=" + profile + "'");
 }
 
+std::string all_of(const Ended& ended) {
+  return ended.out + ended.err;
+}
 bool has(const Ended& ended, const std::string& word) {
-  return ended.text.find(word) != std::string::npos;
+  return all_of(ended).find(word) != std::string::npos;
 }
 
 TEST(CudaCommand, ReplaysATraceThroughBothAllocators) {
   const Ended ended = run("replay " VASPACE_TRACES "/tfjs_cnn_train.res.csv.gz --backend cuda --verify");
-  EXPECT_EQ(ended.status, 0) << ended.text;
-  EXPECT_TRUE(has(ended, "Simulated GPU") || has(ended, "cuda")) << ended.text;
-  EXPECT_FALSE(has(ended, "vasim-cuda:")) << ended.text;
+  EXPECT_EQ(ended.exit_code, 0) << all_of(ended);
+  EXPECT_TRUE(has(ended, "Simulated GPU") || has(ended, "cuda")) << all_of(ended);
+  EXPECT_FALSE(has(ended, "vasim-cuda:")) << all_of(ended);
 }
 
 TEST(CudaCommand, InfoListsEveryDevice) {
   const Ended ended = run("info", "two_devices");
-  EXPECT_EQ(ended.status, 0) << ended.text;
-  EXPECT_TRUE(has(ended, "Simulated GPU 0") && has(ended, "Simulated GPU 1")) << ended.text;
-  EXPECT_FALSE(has(ended, "vasim-cuda:")) << ended.text;
+  EXPECT_EQ(ended.exit_code, 0) << all_of(ended);
+  EXPECT_TRUE(has(ended, "Simulated GPU 0") && has(ended, "Simulated GPU 1")) << all_of(ended);
+  EXPECT_FALSE(has(ended, "vasim-cuda:")) << all_of(ended);
 }
 
 TEST(CudaCommand, ADeviceIsChosenByItsName) {
   const std::string trace = "replay " VASPACE_TRACES "/ffmpeg_vulkan.res.csv.gz --backend cuda --device ";
-  EXPECT_EQ(run(trace + "'Simulated GPU 1'", "two_devices").status, 0);
+  EXPECT_EQ(run(trace + "'Simulated GPU 1'", "two_devices").exit_code, 0);
   const Ended none = run(trace + "'Simulated GPU 7'", "two_devices");
-  EXPECT_NE(none.status, 0);
-  EXPECT_TRUE(has(none, "no device \"Simulated GPU 7\"")) << none.text;
+  EXPECT_NE(none.exit_code, 0);
+  EXPECT_TRUE(has(none, "no device \"Simulated GPU 7\"")) << all_of(none);
 }
 
 TEST(CudaCommand, DevicesOfOneNameAreChosenByTheirNumber) {
   const std::string profile = VASPACE_CUDA_PROFILES "/equal_names.json";
   const Ended info = run("info", profile);
-  EXPECT_EQ(info.status, 0) << info.text;
-  const std::size_t first = info.text.find("device \"Twin\"");
-  ASSERT_NE(first, std::string::npos) << info.text;
-  EXPECT_NE(info.text.find("device \"Twin\"", first + 1), std::string::npos) << info.text;
-  EXPECT_TRUE(has(info, "48.0 MiB") && has(info, "64.0 MiB")) << "both, not one of them twice: " << info.text;
+  EXPECT_EQ(info.exit_code, 0) << all_of(info);
+  const std::size_t first = info.out.find("device \"Twin\"");
+  ASSERT_NE(first, std::string::npos) << all_of(info);
+  EXPECT_NE(info.out.find("device \"Twin\"", first + 1), std::string::npos) << all_of(info);
+  EXPECT_TRUE(has(info, "48.0 MiB") && has(info, "64.0 MiB"))
+      << "both, not one of them twice: " << all_of(info);
   const std::string trace = "replay " VASPACE_TRACES "/ffmpeg_vulkan.res.csv.gz --backend cuda --device ";
-  EXPECT_EQ(run(trace + "1", "two_devices").status, 0);
-  EXPECT_EQ(run(trace + "cuda:1", "two_devices").status, 0);
+  EXPECT_EQ(run(trace + "1", "two_devices").exit_code, 0);
+  EXPECT_EQ(run(trace + "cuda:1", "two_devices").exit_code, 0);
   const Ended none = run(trace + "cuda:2", "two_devices");
-  EXPECT_NE(none.status, 0);
-  EXPECT_TRUE(has(none, "no device \"cuda:2\"")) << none.text;
+  EXPECT_NE(none.exit_code, 0);
+  EXPECT_TRUE(has(none, "no device \"cuda:2\"")) << all_of(none);
 }
 
 TEST(CudaCommand, InfoReportsADeviceThatCannotBeOpenedInItsPlace) {
   const Ended ended = run("info", "two_devices;fail=cuDevicePrimaryCtxRetain:1:CUDA_ERROR_OUT_OF_MEMORY");
-  EXPECT_EQ(ended.status, 0) << ended.text;
-  EXPECT_TRUE(has(ended, "cannot open CUDA device 0")) << ended.text;
-  EXPECT_TRUE(has(ended, "Simulated GPU 1")) << ended.text;
+  EXPECT_EQ(ended.exit_code, 0) << all_of(ended);
+  EXPECT_TRUE(has(ended, "cannot open CUDA device 0")) << all_of(ended);
+  EXPECT_TRUE(has(ended, "Simulated GPU 1")) << all_of(ended);
 }
 
 TEST(CudaCommand, APageSizeIsOneThatTheDeviceOffers) {
   const std::string trace = "replay " VASPACE_TRACES "/ffmpeg_vulkan.res.csv.gz --backend cuda --page-size ";
-  EXPECT_EQ(run(trace + "65536", "granularity_64k").status, 0);
+  EXPECT_EQ(run(trace + "65536", "granularity_64k").exit_code, 0);
   const Ended refused = run(trace + "65536");
-  EXPECT_NE(refused.status, 0);
-  EXPECT_TRUE(has(refused, "--page-size")) << refused.text;
+  EXPECT_NE(refused.exit_code, 0);
+  EXPECT_TRUE(has(refused, "--page-size")) << all_of(refused);
 }
 
 }  // namespace

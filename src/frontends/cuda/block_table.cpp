@@ -1,5 +1,7 @@
 #include "block_table.hpp"
 
+#include <bit>
+
 namespace vaspace::cuda {
 
 bool BlockTable::reserve_one() noexcept {
@@ -9,6 +11,9 @@ bool BlockTable::reserve_one() noexcept {
   constexpr std::size_t kFirst = 64;
   if (!wider.resize(slots_.empty() ? kFirst : slots_.size() * 2, Block::kNone)) return false;
   slots_ = std::move(wider);
+  looked_at_ = slots_.data();
+  mask_ = slots_.size() - 1;
+  shift_ = 64U - static_cast<unsigned>(std::countr_zero(slots_.size()));
   for (std::uint32_t record = 0; record < records_.size(); ++record)
     if (records_[record].state != Block::State::gone) place(record);
   return true;
@@ -17,7 +22,7 @@ bool BlockTable::reserve_one() noexcept {
 void BlockTable::place(std::uint32_t record) noexcept {
   std::uint64_t slot = home_of(records_[record].address);
   while (slots_[slot] != Block::kNone)
-    slot = (slot + 1) & mask();
+    slot = (slot + 1) & mask_;
   slots_[slot] = record;
 }
 
@@ -39,10 +44,10 @@ std::uint32_t BlockTable::add(const Block& block) noexcept {
 void BlockTable::remove(std::uint32_t record) noexcept {
   std::uint64_t gap = home_of(records_[record].address);
   while (slots_[gap] != record)
-    gap = (gap + 1) & mask();
-  for (std::uint64_t slot = (gap + 1) & mask(); slots_[slot] != Block::kNone; slot = (slot + 1) & mask()) {
+    gap = (gap + 1) & mask_;
+  for (std::uint64_t slot = (gap + 1) & mask_; slots_[slot] != Block::kNone; slot = (slot + 1) & mask_) {
     const std::uint64_t home = home_of(records_[slots_[slot]].address);
-    if (((slot - home) & mask()) < ((slot - gap) & mask())) continue;
+    if (((slot - home) & mask_) < ((slot - gap) & mask_)) continue;
     slots_[gap] = slots_[slot];
     gap = slot;
   }

@@ -46,11 +46,12 @@ struct alignas(64) Block {
 class BlockTable {
  public:
   explicit BlockTable(const HostAllocator& host) noexcept : records_(host), slots_(host), users_(host) {}
+  BlockTable(const BlockTable&) = delete;
+  BlockTable& operator=(const BlockTable&) = delete;
 
   [[nodiscard]] std::uint32_t find(Address address) const noexcept {
-    if (slots_.empty()) return Block::kNone;
-    for (std::uint64_t slot = home_of(address);; slot = (slot + 1) & mask()) {
-      const std::uint32_t record = slots_.data()[slot];
+    for (std::uint64_t slot = home_of(address);; slot = (slot + 1) & mask_) {
+      const std::uint32_t record = looked_at_[slot];
       if (record == Block::kNone || records_.data()[record].address == address) return record;
     }
   }
@@ -76,9 +77,9 @@ class BlockTable {
   [[nodiscard]] const char* validate() const noexcept;
 
  private:
-  [[nodiscard]] std::uint64_t mask() const noexcept { return slots_.size() - 1; }
+  // The product's leading bits: blocks that lie side by side come to lie far apart.
   [[nodiscard]] std::uint64_t home_of(Address address) const noexcept {
-    return ((address.value >> 8U) * 0x9e3779b97f4a7c15ULL >> 20U) & mask();
+    return ((address.value >> 8U) * 0x9e3779b97f4a7c15ULL) >> shift_;
   }
   void place(std::uint32_t record) noexcept;
 
@@ -87,6 +88,12 @@ class BlockTable {
     std::uint32_t next = Block::kNone;
   };
 
+  static constexpr std::uint32_t kNoSlots[2] = {Block::kNone, Block::kNone};
+
+  // Those of slots_; or, so that who looks need not ask whether there are any, two that are empty.
+  const std::uint32_t* looked_at_ = kNoSlots;
+  std::uint64_t mask_ = 1;
+  unsigned shift_ = 63;
   HostArray<Block> records_;
   HostArray<std::uint32_t> slots_;
   std::size_t size_ = 0;

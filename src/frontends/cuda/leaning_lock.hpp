@@ -6,7 +6,8 @@
 // Always true: one thread at a time has it. At least one of the two loads above sees the other side's store,
 // so that who takes the lock away has either stopped the owner at its door or waits until it has left. It
 // leans to one thread only, the first that took it often enough: another one's `held` could be undone by who
-// was stopped at the door long ago.
+// was stopped at the door long ago. It leans to nobody while it may not: what that depends on, who enters by
+// lean() need not look at.
 //
 // No thread holds it across a driver call or a request for host memory that may take long.
 #pragma once
@@ -25,35 +26,58 @@ class LeaningLock {
   LeaningLock(const LeaningLock&) = delete;
   LeaningLock& operator=(const LeaningLock&) = delete;
 
-  void lock() noexcept {
+  // True: it leans to this thread, which has it now, until leave().
+  [[nodiscard]] bool lean() noexcept {
     const std::uintptr_t me = this_thread();
-    if (owner_.load(std::memory_order_relaxed) == me) [[likely]] {
-      held_.store(true, std::memory_order_relaxed);
-      fence_.light();
-      if (owner_.load(std::memory_order_acquire) == me) [[likely]] {
-        by_owner_ = true;
-        return;
-      }
-      held_.store(false, std::memory_order_release);
+    if (owner_.load(std::memory_order_relaxed) != me) [[unlikely]]
+      return false;
+    held_.store(true, std::memory_order_relaxed);
+    fence_.light();
+    if (owner_.load(std::memory_order_acquire) == me) [[likely]]
+      return true;
+    held_.store(false, std::memory_order_release);
+    return false;
+  }
+  void leave() noexcept { held_.store(false, std::memory_order_release); }
+
+  void lock() noexcept {
+    if (lean()) {
+      by_owner_ = true;
+    } else {
+      lock_shared_way();
+      count_towards_leaning();
     }
-    lock_shared_way(me);
   }
   void unlock() noexcept {
-    if (by_owner_) [[likely]] {
+    if (by_owner_) {
       by_owner_ = false;
-      held_.store(false, std::memory_order_release);
+      leave();
     } else {
       taken_.store(false, std::memory_order_release);
     }
   }
+  // Nobody has it by lean() then, and it leans to nobody until it may again.
+  void lock_upright() noexcept { lock_shared_way(); }
+  // By who has it upright.
+  void let_lean(bool may) noexcept { may_lean_ = may; }
 
  private:
   static constexpr int kSpins = 200;
   static constexpr std::uint32_t kEnough = 512;  // times in a row until it leans
 
+  // A number that no other living thread has: its own register where that can be read, for the address of a
+  // thread_local takes a call in code that may come to lie in a shared library.
   [[nodiscard]] static std::uintptr_t this_thread() noexcept {
-    thread_local char token;
-    return reinterpret_cast<std::uintptr_t>(&token);
+#if defined(__linux__) && defined(__x86_64__) && defined(__LP64__)
+    std::uintptr_t number = 0;
+    asm("mov %%fs:0, %0" : "=r"(number));
+    return number;
+#elif defined(__linux__) && defined(__aarch64__)
+    return reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
+#else
+    thread_local char number;
+    return reinterpret_cast<std::uintptr_t>(&number);
+#endif
   }
   template <class Busy>
   static void wait_while(Busy&& busy) noexcept {
@@ -68,7 +92,7 @@ class LeaningLock {
       spins = 0;
     }
   }
-  void lock_shared_way(std::uintptr_t me) noexcept {
+  void lock_shared_way() noexcept {
     while (taken_.exchange(true, std::memory_order_acquire))
       wait_while([&] { return taken_.load(std::memory_order_relaxed); });
     if (owner_.load(std::memory_order_relaxed) != 0) {
@@ -76,22 +100,27 @@ class LeaningLock {
       fence_.heavy();
       wait_while([&] { return held_.load(std::memory_order_acquire); });
     }
+  }
+  // It is held the shared way.
+  void count_towards_leaning() noexcept {
+    const std::uintptr_t me = this_thread();
     if (last_ != me) {
       last_ = me;
       in_a_row_ = 0;
-    } else if (++in_a_row_ == kEnough) {
+    } else if (may_lean_ && ++in_a_row_ == kEnough) {
       in_a_row_ = 0;
       if (only_ == 0) only_ = me;
       if (only_ == me) owner_.store(me, std::memory_order_relaxed);
     }
   }
 
-  const AsymmetricFence& fence_;
   std::atomic<std::uintptr_t> owner_{0};  // to whom it leans; changed by who has it the shared way
   std::atomic<bool> held_{false};         // by the owner
   std::atomic<bool> taken_{false};        // the shared way
+  const AsymmetricFence fence_;           // its own copy: on this cache line
   // Of whoever has the lock.
   bool by_owner_ = false;
+  bool may_lean_ = true;
   std::uint32_t in_a_row_ = 0;
   std::uintptr_t last_ = 0;
   std::uintptr_t only_ = 0;  // to whom it may lean

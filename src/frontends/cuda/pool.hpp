@@ -3,7 +3,7 @@
 //
 // Always true: a block is live, parked in the cache, waiting (until other streams have passed), or the
 // arena's again; live and live_count are those of live blocks. What `lock` guards is never touched across a
-// driver call (T2).
+// driver call (T2). `lock` leans to nobody while the pool is closed or suspended, or the host reads it.
 #pragma once
 
 #include <array>
@@ -26,8 +26,8 @@ struct Pool {
       : index(number),
         pages(device, memory, page_store, of, number, host),
         lock(fence),
-        waits_always(host_reads),
-        blocks(host) {
+        blocks(host),
+        waits_always(host_reads) {
     name(of, named);
   }
   Pool(const Pool&) = delete;
@@ -81,28 +81,53 @@ struct Pool {
 
   // The way of most calls: alone on its cache lines.
   alignas(64) LeaningLock lock;  // of what follows
-  const bool waits_always;       // memory that the host writes out of the stream's order: nothing is parked
-  bool closed = false;           // the stream was released
-  std::uint32_t suspended = 0;   // by which call; 0: it is not
-  std::uint32_t slow_calls = 0;  // allocations that are with the arena
   // Not side by side: two that one instruction would load together are stored one by one, and waited for.
   Bytes live{};
-  Bytes park{};     // what the cache may hold whatever is live
-  Bytes waiting{};  // of its blocks, on whichever streams
+  Bytes park{};  // what the cache may hold whatever is live
   std::uint64_t live_count = 0;
-  BlockCache cache;
   BlockTable blocks;
+  BlockCache cache;
+  Bytes waiting{};               // of its blocks, on whichever streams
+  std::uint32_t slow_calls = 0;  // allocations that are with the arena
+  // What an unusual pool is: changed by StateChange alone.
+  const bool waits_always;      // memory that the host writes out of the stream's order: nothing is parked
+  bool closed = false;          // the stream was released
+  std::uint32_t suspended = 0;  // by which call; 0: it is not
 
+  // Has `lock` while it lives; then it leans again where the pool is a usual one: open, not suspended, of
+  // memory that its stream alone orders. So who enters by lean() asks for none of these.
+  class StateChange {
+   public:
+    explicit StateChange(Pool& pool) noexcept : pool_(pool) { pool_.lock.lock_upright(); }
+    StateChange(const StateChange&) = delete;
+    StateChange& operator=(const StateChange&) = delete;
+    ~StateChange() {
+      pool_.lock.let_lean(!pool_.waits_always && !pool_.closed && pool_.suspended == 0);
+      pool_.lock.unlock();
+    }
+
+   private:
+    Pool& pool_;
+  };
+
+  // The steady state, by the thread to which `lock` leans: a parked block, live again; no address: there is
+  // none, or this is another thread, or no usual pool.
+  [[nodiscard]] Address take_at_once(Bytes size, Alignment alignment, Bytes asked) noexcept {
+    if (!lock.lean()) return {};
+    const Address taken = make_live(cache.pop_exact(blocks, size, alignment), asked);
+    lock.leave();
+    return taken;
+  }
+  // Likewise: a live block of this pool is parked. False: nothing has changed.
+  [[nodiscard]] bool park_at_once(Address address) noexcept {
+    if (!lock.lean()) return false;
+    const bool parked = park_now(blocks.find(address));
+    lock.leave();
+    return parked;
+  }
   // `lock` is held. A block of the cache, live again; no address: it has none.
   [[nodiscard]] Address take_parked(Bytes size, Alignment alignment, Bytes asked) noexcept {
-    const std::uint32_t found = cache.pop(blocks, size, alignment);
-    if (found == Block::kNone) return {};
-    Block& block = blocks[found];
-    block.state = Block::State::live;
-    block.asked = asked;
-    live += asked;
-    ++live_count;
-    return block.address;
+    return make_live(cache.pop(blocks, size, alignment), asked);
   }
   // `lock` is held: a live block is not any more, and is nobody's before others have passed.
   void begin_waiting(std::uint32_t number) noexcept {
@@ -113,9 +138,32 @@ struct Pool {
     block.shared = block.state == Block::State::recorded;
     block.state = Block::State::waiting;
   }
-  [[nodiscard]] Bytes cache_limit() const noexcept { return park + Bytes{live.value >> 8U}; }
+  // Where so much is live.
+  [[nodiscard]] Bytes cache_limit(Bytes living) const noexcept { return park + Bytes{living.value >> 8U}; }
 
  private:
+  [[nodiscard]] bool park_now(std::uint32_t number) noexcept {
+    if (number == Block::kNone) return false;
+    Block& block = blocks[number];
+    const Bytes left = live - block.asked;
+    if (block.state != Block::State::live || !cache.push_exact(block, number, cache_limit(left)))
+      return false;
+    pages.freed();
+    block.state = Block::State::parked;
+    live = left;
+    --live_count;
+    return true;
+  }
+  [[nodiscard]] Address make_live(std::uint32_t number, Bytes asked) noexcept {
+    if (number == Block::kNone) return {};
+    Block& block = blocks[number];
+    block.state = Block::State::live;
+    block.asked = asked;
+    live += asked;
+    ++live_count;
+    return block.address;
+  }
+
   std::atomic<Stream> stream_{nullptr};
   std::atomic<Tag> tag_{0};
 };

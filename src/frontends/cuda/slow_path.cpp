@@ -113,7 +113,7 @@ void StreamAllocator::State::park_crowded(Pool& pool, std::uint32_t number) noex
     pool.blocks.remove(dropped);
   };
   const Bytes size = pool.blocks[number].size;
-  const Bytes limit = pool.cache_limit();
+  const Bytes limit = pool.cache_limit(pool.live);
   do {
     const std::uint32_t other = count < kWays ? pool.cache.pop_for(pool.blocks, size, limit) : Block::kNone;
     drop(other == Block::kNone ? number : other);

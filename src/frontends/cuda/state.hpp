@@ -14,6 +14,7 @@
 #include "vaspace/base/published_array.hpp"
 
 #include "pool.hpp"
+#include "slot_sizes.hpp"
 
 namespace vaspace::cuda {
 
@@ -27,6 +28,15 @@ class StreamAllocator::State {
   // Once, before all else. Errors: as StreamAllocator::create.
   [[nodiscard]] Result<void> open() noexcept;
 
+  // The steady state: as StreamAllocator says.
+  [[nodiscard]] Address take_parked(Bytes size, Alignment alignment, Tag tag, Stream stream) noexcept {
+    Pool* pool = find_pool(stream, tag);
+    return pool != nullptr ? pool->take_at_once(sizes_.round(size), alignment, size) : Address{};
+  }
+  [[nodiscard]] bool park(Address address, Stream stream) noexcept {
+    Pool* pool = find_pool(stream, 0);
+    return pool != nullptr && pool->park_at_once(address);
+  }
   [[nodiscard]] Result<Address> allocate(const StreamRequest& request, Stream stream) noexcept;
   [[nodiscard]] Result<void> free(Address address, Stream stream) noexcept;
   [[nodiscard]] Result<Bytes> size_of(Address address) noexcept;
@@ -103,29 +113,10 @@ class StreamAllocator::State {
   [[nodiscard]] Result<Address> take_waiting(Pool& pool, const StreamRequest& request, Bytes size) noexcept;
 
   // Freeing.
-  [[nodiscard]] Result<void> free_on(Pool& on, Address address) noexcept {
-    on.lock.lock();
-    if (!on.closed && !on.waits_always) [[likely]] {
-      const std::uint32_t found = on.blocks.find(address);
-      if (found != Block::kNone && on.blocks[found].state == Block::State::live) [[likely]] {
-        on.pages.freed();
-        park(on, found);
-        return {};
-      }
-    }
-    on.lock.unlock();
-    return free_elsewhere(on, address);
-  }
+  [[nodiscard]] Result<void> free_on(Pool& on, Address address) noexcept;
   [[nodiscard]] Result<void> free_elsewhere(Pool& on, Address address) noexcept;
   // The block is live and pool.lock is held, which is let go of.
-  void park(Pool& pool, std::uint32_t number) noexcept {
-    Block& block = pool.blocks[number];
-    pool.live -= block.asked;
-    --pool.live_count;
-    block.state = Block::State::parked;
-    if (!pool.cache.push(pool.blocks, number, pool.cache_limit())) return park_crowded(pool, number);
-    pool.lock.unlock();
-  }
+  void park_there(Pool& pool, std::uint32_t block) noexcept;
   void park_crowded(Pool& pool, std::uint32_t block) noexcept;
   void flush_cache(Pool& pool) noexcept;
   void wait_on(Pool& on, Pool& owner, std::uint32_t block) noexcept;
@@ -173,6 +164,7 @@ class StreamAllocator::State {
   Backend& device_;
   const StreamConfig config_;
   HostArray<SizeClass> classes_;
+  SlotSizes sizes_;
   const AsymmetricFence fence_;  // of all pools' locks
   PageStore store_;
   HostObject<PinnedBackend> pinned_;

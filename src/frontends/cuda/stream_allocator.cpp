@@ -5,13 +5,13 @@
 
 #include "vaspace/frontends/cuda.hpp"
 
+#include "in_registers.hpp"
 #include "insist.hpp"
 #include "state.hpp"
 
 namespace vaspace::cuda {
 namespace {
 
-constexpr Alignment kGranule{256};
 // A stream's size classes share one arena until what they hold is worth so many pages: each has its own arena
 // per stream, and a mostly empty page in each is what a small program would mostly hold.
 constexpr std::uint64_t kEarnPages = 64;
@@ -44,6 +44,7 @@ Result<void> StreamAllocator::State::open() noexcept {
     return fail(ErrorCode::out_of_host_memory);
   for (const SizeClass& one : config_.classes)
     classes_.push_back_reserved(one);
+  sizes_ = SlotSizes(classes_.span());
   if (config_.kind == MemoryKind::device) return {};
   Result<HostObject<PinnedBackend>> pinned = PinnedBackend::create(device_, {.host = config_.host});
   if (!pinned) return fail(pinned.error());
@@ -86,7 +87,11 @@ Result<Pool*> StreamAllocator::State::make_pool(Stream stream, Tag tag, bool may
                                                  pools_.size(), pinned_ != nullptr, fence_, config_.host);
   if (pool == nullptr) return fail(ErrorCode::out_of_host_memory);
   if (Result<void> made = add_arena(*pool, 0); !made) return fail(made.error());
-  pool->suspended = suspension_of(tag);
+  const std::uint32_t suspended = suspension_of(tag);
+  {
+    const Pool::StateChange change(*pool);
+    pool->suspended = suspended;
+  }
   pool->park = config_.park != Bytes{} ? config_.park : Bytes{store_.page().value / 2};
   Pool* added = pool.release();
   pools_.push_back_reserved(added);
@@ -99,7 +104,7 @@ Result<void> StreamAllocator::State::add_arena(Pool& pool, std::uint32_t number)
   ArenaConfig arena;
   arena.classes = classes_.span();
   arena.page_size = pinned_ != nullptr ? Bytes{} : store_.page();
-  arena.granule = kGranule;
+  arena.granule = SlotSizes::kGranule;
   arena.earn = store_.page() * kEarnPages;
   arena.retain = Bytes{};
   arena.retain_percent = 0;
@@ -125,23 +130,21 @@ Result<Pool*> StreamAllocator::State::pool_of(Stream named, Tag tag) noexcept {
 }
 
 Result<Address> StreamAllocator::State::allocate(const StreamRequest& request, Stream stream) noexcept {
-  // None at all, and what is rounded beyond the largest, come out as 0.
-  const Bytes size{(request.size.value + kGranule.value - 1) & ~(kGranule.value - 1)};
+  const Bytes size = sizes_.round(request.size);
   if (size == Bytes{}) return fail(ErrorCode::invalid_size, CUDA_ERROR_INVALID_VALUE);
   if (!request.alignment.valid()) return fail(ErrorCode::invalid_alignment, CUDA_ERROR_INVALID_VALUE);
   Pool* pool = find_pool(stream, request.tag);
-  if (pool == nullptr) [[unlikely]] {
+  if (pool == nullptr) {
     const Result<Pool*> made = pool_of(stream, request.tag);
     if (!made) return fail(made.error());
     pool = *made;
   }
   {
     const SpinGuard guard(pool->lock);
-    if (pool->closed || pool->suspended != 0) [[unlikely]]
+    if (pool->closed || pool->suspended != 0)
       return fail(pool->closed ? released() : Error{ErrorCode::wrong_state});
     const Address parked = pool->take_parked(size, request.alignment, request.size);
-    if (parked != Address{}) [[likely]]
-      return parked;
+    if (parked != Address{}) return in_registers(parked);
     ++pool->slow_calls;
   }
   const Result<Address> address = allocate_slow(*pool, request, size);
@@ -152,9 +155,30 @@ Result<Address> StreamAllocator::State::allocate(const StreamRequest& request, S
 
 Result<void> StreamAllocator::State::free(Address address, Stream stream) noexcept {
   Pool* pool = find_pool(stream, 0);
-  if (pool == nullptr) [[unlikely]]
-    return free_without_pool(address, stream);
-  return free_on(*pool, address);
+  return pool != nullptr ? free_on(*pool, address) : free_without_pool(address, stream);
+}
+
+Result<void> StreamAllocator::State::free_on(Pool& on, Address address) noexcept {
+  on.lock.lock();
+  if (!on.closed && !on.waits_always) {
+    const std::uint32_t found = on.blocks.find(address);
+    if (found != Block::kNone && on.blocks[found].state == Block::State::live) {
+      park_there(on, found);
+      return in_registers();
+    }
+  }
+  on.lock.unlock();
+  return free_elsewhere(on, address);
+}
+
+void StreamAllocator::State::park_there(Pool& pool, std::uint32_t number) noexcept {
+  Block& block = pool.blocks[number];
+  pool.pages.freed();
+  pool.live -= block.asked;
+  --pool.live_count;
+  block.state = Block::State::parked;
+  if (!pool.cache.push(pool.blocks, number, pool.cache_limit(pool.live))) return park_crowded(pool, number);
+  pool.lock.unlock();
 }
 
 Result<HostObject<StreamAllocator>> StreamAllocator::create(Backend& backend,
@@ -173,9 +197,16 @@ StreamAllocator::StreamAllocator(HostObject<State> state) noexcept : state_(std:
 StreamAllocator::~StreamAllocator() = default;
 
 Result<Address> StreamAllocator::allocate(const StreamRequest& request, Stream stream) noexcept {
+  if (request.alignment.valid()) [[likely]] {
+    const Address parked = state_->take_parked(request.size, request.alignment, request.tag, stream);
+    if (parked != Address{}) [[likely]]
+      return in_registers(parked);
+  }
   return state_->allocate(request, stream);
 }
 Result<void> StreamAllocator::free(Address address, Stream stream) noexcept {
+  if (state_->park(address, stream)) [[likely]]
+    return in_registers();
   return state_->free(address, stream);
 }
 Result<Bytes> StreamAllocator::size_of(Address address) const noexcept {

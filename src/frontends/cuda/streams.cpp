@@ -66,7 +66,7 @@ void StreamAllocator::State::set_released(Stream stream, bool released) noexcept
 void StreamAllocator::State::set_closed(Stream stream, bool closed) noexcept {
   for_each_pool([&](Pool& pool) {
     if (pool.stream() != stream) return;
-    const SpinGuard guard(pool.lock);
+    const Pool::StateChange change(pool);
     pool.closed = closed;
   });
 }
@@ -104,7 +104,7 @@ Result<Pool*> StreamAllocator::State::adopt_pool(Stream stream, Tag tag, bool pa
   if (Result<void> behind = order_behind(*found, stream); !behind) return fail(behind.error());
   found->pages.reopen(stream);
   enter_table(*found, stream, tag);
-  const SpinGuard guard(found->lock);
+  const Pool::StateChange change(*found);
   found->closed = false;
   return found;
 }
@@ -189,16 +189,20 @@ const char* StreamAllocator::State::validate() noexcept {
     });
     const SpinGuard guard(pool.lock);
     if (wrong == nullptr) wrong = pool.blocks.validate();
+    if (wrong == nullptr) wrong = pool.cache.validate(pool.blocks);
     Bytes live{};
     Bytes parked{};
     Bytes waiting{};
+    std::uint64_t live_count = 0;
     for (std::uint32_t number = 0; number < pool.blocks.records(); ++number) {
       const Block& block = pool.blocks[number];
       if (block.is_live()) live += block.asked;
+      if (block.is_live()) ++live_count;
       if (block.state == Block::State::parked) parked += block.size;
       if (block.state == Block::State::waiting) waiting += block.size;
     }
     if (wrong == nullptr && live != pool.live) wrong = "live bytes are miscounted";
+    if (wrong == nullptr && live_count != pool.live_count) wrong = "live blocks are miscounted";
     if (wrong == nullptr && waiting != pool.waiting) wrong = "waiting bytes are miscounted";
     if (wrong == nullptr && parked != pool.cache.bytes()) wrong = "parked bytes are miscounted";
   });

@@ -32,7 +32,7 @@ Result<void> StreamAllocator::State::hold(std::optional<Tag> tag, bool suspended
     if (!pools.reserve(pools_.view().size())) return fail(ErrorCode::out_of_host_memory);
     for_each_pool([&](Pool& pool) {
       if (tag && pool.tag() != *tag) return;
-      const SpinGuard guard(pool.lock);
+      const Pool::StateChange change(pool);
       if ((pool.suspended != 0) != suspended) return;
       if (!suspended) pool.suspended = suspensions_;
       pools.push_back_reserved(&pool);
@@ -58,7 +58,7 @@ Result<void> StreamAllocator::State::hold(std::optional<Tag> tag, bool suspended
 void StreamAllocator::State::let_go(std::uint32_t call, std::uint32_t before) noexcept {
   const std::lock_guard no_new_ones(growing_);
   for_each_pool([&](Pool& pool) {
-    const SpinGuard guard(pool.lock);
+    const Pool::StateChange change(pool);
     if (pool.suspended == call) pool.suspended = 0;
   });
   if (all_suspended_ == call) all_suspended_ = before;
@@ -69,7 +69,7 @@ void StreamAllocator::State::let_go_of_all(std::optional<Tag> tag) noexcept {
   const std::lock_guard no_new_ones(growing_);
   for_each_pool([&](Pool& pool) {
     if (tag && pool.tag() != *tag) return;
-    const SpinGuard guard(pool.lock);
+    const Pool::StateChange change(pool);
     pool.suspended = 0;
   });
   if (!tag) all_suspended_ = 0;

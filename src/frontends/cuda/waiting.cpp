@@ -102,8 +102,7 @@ Result<void> StreamAllocator::State::free_elsewhere(Pool& on, Address address) n
   }
   Block& block = owner.blocks[found];
   if (at_home && block.users == Block::kNone) {
-    owner.pages.freed();
-    park(owner, found);
+    park_there(owner, found);
     return {};
   }
   owner.begin_waiting(found);
