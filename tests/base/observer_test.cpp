@@ -15,12 +15,12 @@ static_assert(std::is_trivially_destructible_v<Event> && std::is_trivially_copya
 static_assert(noexcept(static_cast<bool>(Observer{})) && noexcept(Observer{}(Event{})));
 static_assert(!std::is_convertible_v<Observer, bool>, "only asked in a condition");
 
-struct Heard {
+struct HeardEvents {
   std::vector<Event> events;
   std::vector<std::string> names;
 
   static void hear(void* user, const Event& event) noexcept {
-    auto& heard = *static_cast<Heard*>(user);
+    auto& heard = *static_cast<HeardEvents*>(user);
     heard.events.push_back(event);
     heard.names.emplace_back(event.name);
   }
@@ -41,8 +41,8 @@ TEST(Observer, OffBuildsNothing) {
 }
 
 TEST(Observer, HearsWhatHappened) {
-  Heard heard;
-  const Observer on{&heard, &Heard::hear};
+  HeardEvents heard;
+  const Observer on{&heard, &HeardEvents::hear};
   EXPECT_TRUE(on);
   on({.kind = EventKind::allocate,
       .arena = 3,

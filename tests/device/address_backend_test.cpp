@@ -10,7 +10,7 @@
 namespace vaspace::test {
 namespace {
 
-constexpr std::array<Bytes, 2> kPages{64_KiB, 2_MiB};
+constexpr std::array<Bytes, 2> kPageSizes{64_KiB, 2_MiB};
 
 HostObject<AddressBackend> make(const AddressBackendConfig& config) {
   auto made = AddressBackend::create(config);
@@ -55,7 +55,7 @@ TEST(AddressBackend, TheGranularityIsTheLargerOf64KiBAndTheSmallestPage) {
   const std::array<Bytes, 1> large{2_MiB};
   EXPECT_EQ(make({})->profile().reservation_granularity, 64_KiB);
   EXPECT_EQ(make({.page_sizes = small})->profile().reservation_granularity, 64_KiB);
-  EXPECT_EQ(make({.page_sizes = kPages})->profile().reservation_granularity, 64_KiB);
+  EXPECT_EQ(make({.page_sizes = kPageSizes})->profile().reservation_granularity, 64_KiB);
   EXPECT_EQ(make({.page_sizes = large})->profile().reservation_granularity, 2_MiB);
 }
 
@@ -76,7 +76,7 @@ TEST(AddressBackend, BadConfigurationsAreRefused) {
       {.page_sizes = equal},
       {.page_sizes = odd},
       {.page_sizes = many},
-      {.page_sizes = kPages, .reserve_commits = true},
+      {.page_sizes = kPageSizes, .reserve_commits = true},
   };
   for (std::size_t i = 0; i < bad.size(); ++i) {
     const auto made = AddressBackend::create(bad[i]);
@@ -95,7 +95,7 @@ TEST(AddressBackend, AddressSpaceEnds) {
 }
 
 TEST(AddressBackend, AnUnansweredPointIsNoPoint) {
-  const auto backend = make({.page_sizes = kPages});
+  const auto backend = make({.page_sizes = kPageSizes});
   const TimelinePoint later{TimelineId{}, 1};
   const TimelinePoint foreign{TimelineId{1}, 0};
   for (const TimelinePoint& point : {later, foreign}) {
@@ -107,7 +107,7 @@ TEST(AddressBackend, AnUnansweredPointIsNoPoint) {
 
 TEST(AddressBackend, HugeReservationsCostNothingUpFront) {
   TestHost host;
-  const auto backend = make({.physical_size = 1_TiB, .page_sizes = kPages, .host = host.allocator()});
+  const auto backend = make({.physical_size = 1_TiB, .page_sizes = kPageSizes, .host = host.allocator()});
   const std::int64_t before = host.bytes();
   const Reservation all = reserve(*backend, 128_TiB);
   EXPECT_LT(host.bytes() - before, 4096);
