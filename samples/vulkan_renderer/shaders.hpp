@@ -17,17 +17,6 @@ namespace spirv {
 
 using Words = std::vector<std::uint32_t>;
 
-// Names of what an instruction makes are numbers, which each shader gives out by an enum.
-struct Assembler {
-  Words words;
-
-  explicit Assembler(std::uint32_t names) : words{0x07230203, 0x00010000, 0, names, 0} {}
-  void operator()(std::uint32_t opcode, std::initializer_list<std::uint32_t> operands) {
-    words.push_back(static_cast<std::uint32_t>(operands.size() + 1) << 16U | opcode);
-    words.insert(words.end(), operands);
-  }
-};
-
 enum Opcode : std::uint32_t {
   kMemoryModel = 14,
   kEntryPoint = 15,
@@ -61,6 +50,20 @@ enum Opcode : std::uint32_t {
   kLabel = 248,
   kReturn = 253,
 };
+
+// Names of what an instruction makes are numbers, which each shader gives out by an enum.
+struct Assembler {
+  Words words;
+
+  explicit Assembler(std::uint32_t names) : words{0x07230203, 0x00010000, 0, names, 0} {
+    (*this)(kCapability, {1});
+    (*this)(kMemoryModel, {0, 1});
+  }
+  void operator()(std::uint32_t opcode, std::initializer_list<std::uint32_t> operands) {
+    words.push_back(static_cast<std::uint32_t>(operands.size() + 1) << 16U | opcode);
+    words.insert(words.end(), operands);
+  }
+};
 enum Decoration : std::uint32_t {
   kBlock = 2,
   kBuiltIn = 11,
@@ -75,31 +78,61 @@ constexpr std::uint32_t kMainLow = 0x6e69616d;  // "main", and the zero that end
 constexpr std::uint32_t kMainHigh = 0;
 constexpr std::uint32_t kFloatOne = 0x3f800000;
 
+// What both shaders name; what is their own is numbered from kOwn on.
+enum Common : std::uint32_t {
+  kMain = 1,
+  kTexel,
+  kTexelIn,
+  kVoid,
+  kMainType,
+  kFloat,
+  kVec2,
+  kVec4,
+  kInt,
+  kInVec2,
+  kOutVec4,
+  kVec4Pointer,
+  kFirst,
+  kBegin,
+  kOwn
+};
+
+inline void declare_types(Assembler& op) {
+  op(kTypeVoid, {kVoid});
+  op(kTypeFunction, {kMainType, kVoid});
+  op(kTypeFloat, {kFloat, 32});
+  op(kTypeVector, {kVec2, kFloat, 2});
+  op(kTypeVector, {kVec4, kFloat, 4});
+  op(kTypeInt, {kInt, 32, 1});
+  op(kTypePointer, {kInVec2, kInput, kVec2});
+  op(kTypePointer, {kOutVec4, kOutput, kVec4});
+  op(kTypePointer, {kVec4Pointer, kUniform, kVec4});
+  op(kConstant, {kInt, kFirst, 0});
+}
+
+inline void begin_main(Assembler& op) {
+  op(kFunction, {kVoid, kMain, 0, kMainType});
+  op(kLabel, {kBegin});
+}
+
+inline Words end_main(Assembler& op) {
+  op(kReturn, {});
+  op(kFunctionEnd, {});
+  return op.words;
+}
+
 inline Words vertex_shader() {
   enum : std::uint32_t {
-    kMain = 1,
-    kPosition,
-    kTexel,
+    kPosition = kOwn,
     kClip,
     kTexelOut,
     kPlace,
     kPlaceBlock,
-    kVoid,
-    kMainType,
-    kFloat,
-    kVec2,
-    kVec4,
-    kInt,
-    kInVec2,
     kOutVec2,
-    kOutVec4,
     kPlacePointer,
-    kVec4Pointer,
     kZero,
     kOne,
-    kFirst,
     kSecond,
-    kBegin,
     kAt,
     kAxesAt,
     kAxes,
@@ -115,12 +148,9 @@ inline Words vertex_shader() {
     kCentre,
     kMoved,
     kWhere,
-    kTexelIn,
     kNames
   };
   Assembler op(kNames);
-  op(kCapability, {1});
-  op(kMemoryModel, {0, 1});
   op(kEntryPoint, {0, kMain, kMainLow, kMainHigh, kPosition, kTexel, kClip, kTexelOut});
   op(kDecorate, {kPosition, kLocation, 0});
   op(kDecorate, {kTexel, kLocation, 1});
@@ -132,21 +162,12 @@ inline Words vertex_shader() {
   op(kDecorate, {kPlace, kDescriptorSet, 0});
   op(kDecorate, {kPlace, kBinding, 0});
 
-  op(kTypeVoid, {kVoid});
-  op(kTypeFunction, {kMainType, kVoid});
-  op(kTypeFloat, {kFloat, 32});
-  op(kTypeVector, {kVec2, kFloat, 2});
-  op(kTypeVector, {kVec4, kFloat, 4});
-  op(kTypeInt, {kInt, 32, 1});
-  op(kTypePointer, {kInVec2, kInput, kVec2});
+  declare_types(op);
   op(kTypePointer, {kOutVec2, kOutput, kVec2});
-  op(kTypePointer, {kOutVec4, kOutput, kVec4});
   op(kTypeStruct, {kPlaceBlock, kVec4, kVec4});
   op(kTypePointer, {kPlacePointer, kUniform, kPlaceBlock});
-  op(kTypePointer, {kVec4Pointer, kUniform, kVec4});
   op(kConstant, {kFloat, kZero, 0});
   op(kConstant, {kFloat, kOne, kFloatOne});
-  op(kConstant, {kInt, kFirst, 0});
   op(kConstant, {kInt, kSecond, 1});
   op(kVariable, {kInVec2, kPosition, kInput});
   op(kVariable, {kInVec2, kTexel, kInput});
@@ -154,8 +175,7 @@ inline Words vertex_shader() {
   op(kVariable, {kOutVec2, kTexelOut, kOutput});
   op(kVariable, {kPlacePointer, kPlace, kUniform});
 
-  op(kFunction, {kVoid, kMain, 0, kMainType});
-  op(kLabel, {kBegin});
+  begin_main(op);
   op(kLoad, {kVec2, kAt, kPosition});
   op(kAccessChain, {kVec4Pointer, kAxesAt, kPlace, kFirst});
   op(kLoad, {kVec4, kAxes, kAxesAt});
@@ -174,36 +194,20 @@ inline Words vertex_shader() {
   op(kStore, {kClip, kWhere});
   op(kLoad, {kVec2, kTexelIn, kTexel});
   op(kStore, {kTexelOut, kTexelIn});
-  op(kReturn, {});
-  op(kFunctionEnd, {});
-  return op.words;
+  return end_main(op);
 }
 
 inline Words fragment_shader() {
   enum : std::uint32_t {
-    kMain = 1,
-    kTexel,
-    kColour,
+    kColour = kOwn,
     kMaterial,
     kMaterialBlock,
     kSurface,
-    kVoid,
-    kMainType,
-    kFloat,
-    kVec2,
-    kVec4,
-    kInt,
     kImage,
     kSampled,
-    kInVec2,
-    kOutVec4,
     kMaterialPointer,
-    kVec4Pointer,
     kSampledPointer,
-    kFirst,
-    kBegin,
     kSurfaceIn,
-    kTexelIn,
     kSample,
     kTintAt,
     kTint,
@@ -211,8 +215,6 @@ inline Words fragment_shader() {
     kNames
   };
   Assembler op(kNames);
-  op(kCapability, {1});
-  op(kMemoryModel, {0, 1});
   op(kEntryPoint, {4, kMain, kMainLow, kMainHigh, kTexel, kColour});
   op(kExecutionMode, {kMain, 7});  // the origin is at the upper left
   op(kDecorate, {kTexel, kLocation, 0});
@@ -224,28 +226,18 @@ inline Words fragment_shader() {
   op(kDecorate, {kSurface, kDescriptorSet, 0});
   op(kDecorate, {kSurface, kBinding, 2});
 
-  op(kTypeVoid, {kVoid});
-  op(kTypeFunction, {kMainType, kVoid});
-  op(kTypeFloat, {kFloat, 32});
-  op(kTypeVector, {kVec2, kFloat, 2});
-  op(kTypeVector, {kVec4, kFloat, 4});
-  op(kTypeInt, {kInt, 32, 1});
+  declare_types(op);
   op(kTypeImage, {kImage, kFloat, 1, 0, 0, 0, 1, 0});  // two dimensions, to be sampled
   op(kTypeSampledImage, {kSampled, kImage});
-  op(kTypePointer, {kInVec2, kInput, kVec2});
-  op(kTypePointer, {kOutVec4, kOutput, kVec4});
   op(kTypeStruct, {kMaterialBlock, kVec4});
   op(kTypePointer, {kMaterialPointer, kUniform, kMaterialBlock});
-  op(kTypePointer, {kVec4Pointer, kUniform, kVec4});
   op(kTypePointer, {kSampledPointer, kUniformConstant, kSampled});
-  op(kConstant, {kInt, kFirst, 0});
   op(kVariable, {kInVec2, kTexel, kInput});
   op(kVariable, {kOutVec4, kColour, kOutput});
   op(kVariable, {kMaterialPointer, kMaterial, kUniform});
   op(kVariable, {kSampledPointer, kSurface, kUniformConstant});
 
-  op(kFunction, {kVoid, kMain, 0, kMainType});
-  op(kLabel, {kBegin});
+  begin_main(op);
   op(kLoad, {kSampled, kSurfaceIn, kSurface});
   op(kLoad, {kVec2, kTexelIn, kTexel});
   op(kImageSampleImplicitLod, {kVec4, kSample, kSurfaceIn, kTexelIn});
@@ -253,9 +245,7 @@ inline Words fragment_shader() {
   op(kLoad, {kVec4, kTint, kTintAt});
   op(kFMul, {kVec4, kTinted, kSample, kTint});
   op(kStore, {kColour, kTinted});
-  op(kReturn, {});
-  op(kFunctionEnd, {});
-  return op.words;
+  return end_main(op);
 }
 
 }  // namespace spirv

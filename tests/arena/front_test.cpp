@@ -1,69 +1,22 @@
 // Magazines before the slabs: no lock in steady state, nothing lost with a thread, nothing kept from others.
 #include <array>
-#include <atomic>
 #include <barrier>
+#include <cstdint>
 #include <gtest/gtest.h>
-#include <memory>
-#include <random>
 #include <thread>
+#include <utility>
 #include <vector>
 
-#include "vaspace/arena/arena_allocator.hpp"
-#include "vaspace/device/address_backend.hpp"
-#include "vaspace/range/slab_allocator.hpp"
-
+#include "arena/front_fixture.hpp"
 #include "support/host.hpp"
 
 namespace vaspace::test {
 namespace {
 
-HostObject<AddressBackend> addresses(bool paged = false) {
-  static constexpr std::array<Bytes, 1> kPages{64_KiB};
-  AddressBackendConfig config{.physical_size = 4_GiB};
-  if (paged) config.page_sizes = kPages;
-  return std::move(*AddressBackend::create(config));
-}
-
-template <class A>
-A open(Backend& backend, ArenaConfig config = {}) {
-  config.classes = kTunedSizeClasses;
-  return std::move(*A::create(backend, config));
-}
-
-std::uint64_t parked(const AllocatorReport& report) {
-  std::uint64_t slots = 0;
-  for (const ArenaReport& arena : report.arenas)
-    slots += arena.parked;
-  return slots;
-}
-std::uint64_t acquisitions(const AllocatorReport& report) {
-  std::uint64_t locks = 0;
-  for (const ArenaReport& arena : report.arenas)
-    locks += arena.lock_acquisitions;
-  return locks;
-}
-
-// A free and an allocation of the same size class, over and over, in every slab class.
-template <class A>
-void pairs(A& arenas, int count) {
-  std::vector<AllocationId> live;
-  for (const SizeClass& one : kTunedSizeClasses) {
-    if (one.strategy == Strategy::slab) live.push_back(arenas.allocate({.size = one.max_size})->id);
-  }
-  for (int i = 0; i < count; ++i) {
-    for (std::size_t k = 0; k < live.size(); ++k) {
-      arenas.free(live[k]);
-      live[k] = arenas.allocate({.size = kTunedSizeClasses[k].max_size})->id;
-    }
-  }
-  for (const AllocationId id : live)
-    arenas.free(id);
-}
-
 TEST(Fronts, P8_ASteadyStatePairTakesNoLock) {
   for (const bool paged : {false, true}) {
     auto device = addresses(paged);
-    auto arenas = open<ThreadSafeArenaAllocator>(*device);
+    auto arenas = open_tuned<ThreadSafeArenaAllocator>(*device);
     pairs(arenas, 10);
     // What a report takes by itself.
     const std::uint64_t first = acquisitions(arenas.report());
@@ -80,7 +33,7 @@ TEST(Fronts, P8_ASteadyStatePairTakesNoLock) {
 
 TEST(Fronts, AThreadsEndGivesBackWhatItKept) {
   auto device = addresses(true);
-  auto arenas = open<ThreadSafeArenaAllocator>(*device);
+  auto arenas = open_tuned<ThreadSafeArenaAllocator>(*device);
   const auto kept = arenas.allocate({.size = 200_B});
   ASSERT_TRUE(kept);
   const std::uint64_t mine = parked(arenas.report());
@@ -97,7 +50,7 @@ TEST(Fronts, AThreadsEndGivesBackWhatItKept) {
 
 TEST(Fronts, CollectReclaimsWhatAnIdleThreadKeeps) {
   auto device = addresses(true);
-  auto arenas = open<ThreadSafeArenaAllocator>(*device);
+  auto arenas = open_tuned<ThreadSafeArenaAllocator>(*device);
   std::barrier barrier(2);
   std::thread idle([&] {
     const auto first = arenas.allocate({.size = 200_B});
@@ -126,7 +79,7 @@ TEST(Fronts, CollectReclaimsWhatAnIdleThreadKeeps) {
 // are kept.
 TEST(Fronts, CollectKeepsNoMoreThanTheCapWhereReservingCommits) {
   auto device = std::move(*AddressBackend::create({.physical_size = 4_GiB, .reserve_commits = true}));
-  auto arenas = open<ArenaAllocator>(*device, {.retain = {}, .retain_percent = 0});
+  auto arenas = open_tuned<ArenaAllocator>(*device, {.retain = {}, .retain_percent = 0});
   const auto stays = arenas.allocate({.size = 3_MiB});
   ASSERT_TRUE(stays);
   for (int i = 0; i < 3; ++i)
@@ -141,7 +94,7 @@ TEST(Fronts, CollectKeepsNoMoreThanTheCapWhereReservingCommits) {
 // A look for idle fronts makes none of those look idle that are at work.
 TEST(Fronts, ABusyFrontKeepsItsSlotsWhileAnIdleOneLosesThem) {
   auto device = addresses();
-  auto arenas = open<ThreadSafeArenaAllocator>(*device);
+  auto arenas = open_tuned<ThreadSafeArenaAllocator>(*device);
   const auto mine = arenas.allocate({.size = 200_B});
   std::barrier barrier(2);
   std::thread idle([&] {
@@ -202,7 +155,7 @@ TEST(Fronts, R7_NoHostMemoryForAFreeAndNoneNeededForAFront) {
   TestHost host;
   auto device = addresses();
   {
-    auto arenas = open<ThreadSafeArenaAllocator>(*device, {.host = host.allocator()});
+    auto arenas = open_tuned<ThreadSafeArenaAllocator>(*device, {.host = host.allocator()});
     const auto first = arenas.allocate({.size = 200_B});
     const auto second = arenas.allocate({.size = 200_B});
     ASSERT_TRUE(first && second);
@@ -227,8 +180,8 @@ TEST(Fronts, R7_NoHostMemoryForAFreeAndNoneNeededForAFront) {
 // R6 through magazines: twice freed, never given out, of another allocator.
 TEST(Fronts, R6_ParkedSlotsAreNobodys) {
   auto device = addresses();
-  auto arenas = open<ArenaAllocator>(*device);
-  auto others = open<ArenaAllocator>(*device);
+  auto arenas = open_tuned<ArenaAllocator>(*device);
+  auto others = open_tuned<ArenaAllocator>(*device);
   const auto allocation = arenas.allocate({.size = 200_B});
   const auto theirs = others.allocate({.size = 200_B});
   ASSERT_TRUE(allocation && theirs);
@@ -248,168 +201,6 @@ TEST(Fronts, R6_ParkedSlotsAreNobodys) {
   EXPECT_EQ(arenas.try_free(elsewhere).error().code, ErrorCode::unknown_handle);
   EXPECT_TRUE(arenas.try_free(*again));
   others.free(*theirs);
-}
-
-// R6: of two threads that free the same at the same moment, one does.
-TEST(Fronts, R6_OneOfTwoParksTheSlot) {
-  constexpr int kRounds = 200'000;
-  auto slab = std::move(*TrackedSlabAllocator::create({.slot_size = 256_B, .capacity = 64_KiB}));
-  const SlotRecords records = slab.slot_records();
-  const std::uint32_t slot = slab.take();
-  RangeId id{};
-  std::atomic<int> round{0}, arrived{0}, parked{0};
-  int wrong = 0;
-  const auto race = [&](int now) {
-    ++arrived;
-    while (arrived < 2 * now) {
-    }
-    if (records.park<true>(id.index, id.generation) != 0) ++parked;
-  };
-  std::thread other([&] {
-    for (int i = 1; i <= kRounds; ++i) {
-      while (round != i) {
-      }
-      race(i);
-      ++arrived;
-    }
-  });
-  for (int i = 1; i <= kRounds; ++i) {
-    id = slab.activate(slot, 1_B);
-    arrived = 2 * (i - 1);
-    parked = 0;
-    round = i;
-    race(i);
-    while (arrived != 2 * i + 1) {
-    }
-    if (parked != 1) ++wrong;
-  }
-  other.join();
-  EXPECT_EQ(wrong, 0);
-}
-
-// More threads at once than there are fronts.
-TEST(Fronts, ThreadsWithoutAFrontAllocateToo) {
-  constexpr int kThreads = 300;
-  auto device = addresses();
-  auto arenas = open<ThreadSafeArenaAllocator>(*device);
-  std::barrier barrier(kThreads);
-  std::vector<std::thread> threads;
-  std::atomic<int> refused{0};
-  for (int t = 0; t < kThreads; ++t) {
-    threads.emplace_back([&] {
-      const auto allocation = arenas.allocate({.size = 1_KiB});
-      if (!allocation) ++refused;
-      barrier.arrive_and_wait();
-      if (allocation) arenas.free(*allocation);
-    });
-  }
-  for (std::thread& thread : threads)
-    thread.join();
-  EXPECT_EQ(refused, 0);
-  EXPECT_EQ(parked(arenas.report()), 0U);
-  EXPECT_EQ(arenas.live(), Bytes{});
-  EXPECT_EQ(arenas.validate(), nullptr);
-}
-
-// Allocators come and go while threads that have used them live on, and the other way round.
-TEST(Fronts, AllocatorsAndThreadsEndInAnyOrder) {
-  auto device = addresses();
-  std::unique_ptr<ThreadSafeArenaAllocator> arenas;
-  std::barrier barrier(2);
-  std::thread worker([&] {
-    for (int i = 0; i < 50; ++i) {
-      barrier.arrive_and_wait();
-      pairs(*arenas, 2);
-      std::thread([&] { pairs(*arenas, 1); }).join();
-      barrier.arrive_and_wait();
-    }
-  });
-  for (int i = 0; i < 50; ++i) {
-    arenas = std::make_unique<ThreadSafeArenaAllocator>(open<ThreadSafeArenaAllocator>(*device));
-    barrier.arrive_and_wait();
-    barrier.arrive_and_wait();
-    EXPECT_EQ(arenas->live(), Bytes{});
-    arenas.reset();
-  }
-  worker.join();
-}
-
-// What is freed in a thread's own destructors, after its front has gone.
-struct FreesLate {
-  ThreadSafeArenaAllocator* arenas = nullptr;
-  AllocationId id{};
-  FreesLate() = default;
-  FreesLate(const FreesLate&) = delete;
-  FreesLate& operator=(const FreesLate&) = delete;
-  ~FreesLate() {
-    if (arenas != nullptr) arenas->free(id);
-  }
-};
-
-TEST(Fronts, AFreeAfterTheThreadsFrontHasGone) {
-  auto device = addresses();
-  auto arenas = open<ThreadSafeArenaAllocator>(*device);
-  std::thread([&] {
-    thread_local FreesLate late;  // made before the front, so that it ends after it
-    late.arenas = &arenas;
-    late.id = arenas.allocate({.size = 1_KiB})->id;
-  }).join();
-  EXPECT_EQ(arenas.live(), Bytes{});
-  EXPECT_EQ(parked(arenas.report()), 0U);
-  EXPECT_EQ(arenas.validate(), nullptr);
-}
-
-// Threads hand each other what they allocate, while others empty their fronts, count and free by address.
-TEST(Fronts, T1_StressOfPassingOnWhileOthersEmptyTheFronts) {
-  constexpr int kThreads = 3;
-  constexpr int kRounds = 100'000;
-  auto device = addresses(true);
-  auto arenas = open<ThreadSafeArenaAllocator>(*device, {.retain = {}, .retain_percent = 0});
-  // A slot of a table per thread and size, exchanged for another: whoever takes it out frees it.
-  std::array<std::atomic<std::uint64_t>, 64> table{};
-  std::atomic<bool> done{false};
-  std::atomic<int> wrong{0};
-  std::vector<std::thread> threads;
-  for (int t = 0; t < kThreads; ++t) {
-    threads.emplace_back([&, t] {
-      std::mt19937_64 random(static_cast<std::uint64_t>(t));
-      for (int i = 0; i < kRounds; ++i) {
-        const auto allocation = arenas.allocate({.size = Bytes{1 + random() % 4096}});
-        if (!allocation) {
-          ++wrong;
-          continue;
-        }
-        const std::uint64_t other = table[random() % table.size()].exchange(allocation->id.bits());
-        const AllocationId id{static_cast<std::uint32_t>(other), static_cast<std::uint32_t>(other >> 32U)};
-        if (other != 0 && !arenas.try_free(id)) ++wrong;
-        if (other != 0 && arenas.try_free(id)) ++wrong;  // twice
-      }
-    });
-  }
-  std::thread emptier([&] {
-    for (int i = 0; !done; ++i) {
-      i % 2 == 0 ? arenas.flush() : arenas.collect();
-      const AllocatorReport report = arenas.report();
-      if (report.total.live > report.total.used || report.total.used > report.total.reserved) ++wrong;
-    }
-  });
-  for (std::thread& thread : threads)
-    thread.join();
-  done = true;
-  emptier.join();
-  EXPECT_EQ(wrong, 0);
-  std::uint64_t left = 0;
-  for (const std::atomic<std::uint64_t>& entry : table)
-    left += entry != 0 ? 1U : 0U;
-  EXPECT_EQ(arenas.report().total.live_allocations, left);
-  EXPECT_EQ(arenas.validate(), nullptr);
-  for (const std::atomic<std::uint64_t>& entry : table) {
-    const std::uint64_t bits = entry;
-    if (bits != 0)
-      arenas.free(AllocationId{static_cast<std::uint32_t>(bits), static_cast<std::uint32_t>(bits >> 32U)});
-  }
-  arenas.flush();
-  EXPECT_EQ(arenas.committed(), Bytes{});
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ constexpr SizeClass kTiny[] = {{256_B, 64_KiB, Strategy::slab},
                                {1_MiB, 4_MiB},
                                {kMaxBytes, {}}};
 
-std::string run_steps(VaDriver& driver) {
+std::string run_many_steps(VaDriver& driver) {
   std::mt19937_64 random(5);
   for (int i = 0; i < 250; ++i) {
     VaOp op = random_op(random, i % 7 == 0 ? 21 : 14);
@@ -45,7 +45,7 @@ void at_every_n(const Subject& subject, const Device& device, bool index_address
     {
       VaDriver driver(stage);
       driver.expect_host_failures(true);
-      ASSERT_EQ(run_steps(driver), "") << subject << ", " << device << ", n = " << nth;
+      ASSERT_EQ(run_many_steps(driver), "") << subject << ", " << device << ", n = " << nth;
       ASSERT_EQ(driver.free_all([](std::size_t n) { return n / 3; }), "") << "n = " << nth;
       refusals += driver.refusals();
     }

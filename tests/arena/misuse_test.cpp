@@ -52,12 +52,12 @@ class VaMisuse : public VaTest {
   void expect_misuse(Address address, ErrorCode code) { expect_misuse(address, address.value, code); }
 };
 
-std::vector<Device> some_devices() {
+std::vector<Device> misuse_devices() {
   return {device_named("Address"), device_named("AddressPages"), device_named("AddressCommits"),
           device_named("Cpu64KiB")};
 }
 INSTANTIATE_TEST_SUITE_P(, VaMisuse,
-                         testing::Combine(testing::ValuesIn(kSubjects), testing::ValuesIn(some_devices())),
+                         testing::Combine(testing::ValuesIn(kSubjects), testing::ValuesIn(misuse_devices())),
                          name_of);
 
 TEST_P(VaMisuse, R6_ADoubleFreeIsTold) {

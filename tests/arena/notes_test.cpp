@@ -18,11 +18,11 @@ class VaNotes : public VaTest {
  protected:
   static constexpr Bytes kSizes[] = {64_B, 3_KiB, 700_KiB};
 };
-std::vector<Device> some_devices() {
+std::vector<Device> note_devices() {
   return {device_named("Address"), device_named("AddressPages"), device_named("AddressCommits")};
 }
 INSTANTIATE_TEST_SUITE_P(, VaNotes,
-                         testing::Combine(testing::ValuesIn(kSubjects), testing::ValuesIn(some_devices())),
+                         testing::Combine(testing::ValuesIn(kSubjects), testing::ValuesIn(note_devices())),
                          name_of);
 
 TEST_P(VaNotes, NamesAreCopiedAndFound) {

@@ -18,10 +18,10 @@ namespace {
 constexpr int kThreads = 4;
 
 class Races : public testing::TestWithParam<Subject> {};
-std::vector<Subject> threaded() {
+std::vector<Subject> subjects_of_races() {
   return {kSubjects[1], kSubjects[3]};
 }
-INSTANTIATE_TEST_SUITE_P(, Races, testing::ValuesIn(threaded()), name_of_subject);
+INSTANTIATE_TEST_SUITE_P(, Races, testing::ValuesIn(subjects_of_races()), name_of_subject);
 
 template <class Work>
 void together(Work&& work) {
@@ -194,6 +194,29 @@ TEST_P(Races, R7_T2_APageWhoseUnbindIsRefusedIsUsedByWhoWaited) {
   va.free(*first);
   va.flush();
   EXPECT_EQ(va.committed(), Bytes{});
+}
+
+// T1: one asks why, for which it allocates and gives back all that is unused, while others go on.
+TEST_P(Races, T1_OneExplainsWhileOthersAllocate) {
+  Stage stage(GetParam(), device_named("AddressPages"));
+  ASSERT_TRUE(stage.open());
+  std::atomic<int> wrong{0};
+  together([&](int t) {
+    std::mt19937_64 random(static_cast<std::uint64_t>(t));
+    for (int i = 0; i < scaled(t == 0 ? 60 : 3000); ++i) {
+      const AllocationRequest request{Bytes{1 + random() % (t == 0 ? 400_MiB : 200_KiB).value}, {}, {}, 0};
+      if (t == 0) {
+        const auto shortfall = stage.va().explain(request);
+        if (!shortfall || shortfall->fits != (shortfall->largest == request.size)) ++wrong;
+        continue;
+      }
+      const auto allocation = stage.va().allocate(request);
+      if (allocation) stage.va().free(*allocation);
+    }
+  });
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(stage.va().live(), Bytes{});
+  EXPECT_STREQ(stage.va().validate(), nullptr);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "vaspace/heap/heap.hpp"
 
 #include "plain_device.hpp"
+#include "support/random.hpp"
 
 namespace vaspace::test {
 
@@ -76,16 +77,9 @@ inline HeapRequest request_for(Bytes size, Alignment alignment = Alignment{256},
 }
 
 // Small and repeatable.
-class Dice {
+class Dice : public TestRandom {
  public:
-  explicit Dice(std::uint64_t seed) : state_(seed * 2654435761U + 1) {}
-  std::uint64_t below(std::uint64_t n) {
-    state_ = state_ * 6364136223846793005ULL + 1442695040888963407ULL;
-    return (state_ >> 33U) % n;
-  }
-
- private:
-  std::uint64_t state_;
+  explicit Dice(std::uint64_t seed) : TestRandom(seed * 2654435761U + 1) {}
 };
 
 }  // namespace vaspace::test

@@ -72,6 +72,35 @@ TEST(HeapThreads, AnyThreadAllocatesFreesAndRetires_T1) {
   EXPECT_EQ(device.broken(), std::vector<std::string>{});
 }
 
+// Two threads do `step` so often, while another does `meanwhile` over and over.
+template <class Step, class Meanwhile>
+void while_two_do(int often, std::uint64_t seed, Step&& step, Meanwhile&& meanwhile) {
+  std::atomic<bool> done{false};
+  std::thread beside([&] {
+    while (!done)
+      meanwhile();
+  });
+  std::vector<std::thread> two;
+  for (std::uint64_t t = 0; t < 2; ++t) {
+    two.emplace_back([&, t] {
+      Dice dice(t + seed);
+      for (int i = 0; i < often; ++i)
+        step(dice);
+    });
+  }
+  for (std::thread& thread : two)
+    thread.join();
+  done = true;
+  beside.join();
+}
+
+void free_all(Heap& heap, const std::vector<HeapAllocation>& live) {
+  EXPECT_EQ(heap.validate(), nullptr);
+  for (const HeapAllocation& a : live)
+    if (a) heap.free(a);
+  EXPECT_EQ(heap.trim(), 0_B);
+}
+
 // One plans and ends moves while others free what is being moved.
 TEST(HeapThreads, FreesWhileMovesAreUnderWay_T3) {
   PlainDevice device(unified(64_GiB));
@@ -79,7 +108,6 @@ TEST(HeapThreads, FreesWhileMovesAreUnderWay_T3) {
   constexpr std::size_t kCount = 300;
   std::mutex mutex;
   std::vector<HeapAllocation> live(kCount);
-  std::atomic<bool> done{false};
   std::atomic<int> wrong{0};
   const auto refill = [&](Dice& dice) {
     const std::lock_guard lock(mutex);
@@ -100,46 +128,30 @@ TEST(HeapThreads, FreesWhileMovesAreUnderWay_T3) {
   Dice first(9);
   for (int i = 0; i < 3000; ++i)
     refill(first);
-  std::thread mover([&] {
-    while (!done) {
-      std::vector<Move> moves(8);
-      const auto planned = heap.plan_moves({}, moves);
-      if (!planned) ++wrong;
-      for (std::uint32_t i = 0; i < planned.value_or(0); ++i) {
-        const std::lock_guard lock(mutex);
-        const auto now = heap.commit_move(moves[i]);
-        if (!now) {
-          ++wrong;
-        } else if (*now) {
-          bool known = false;
-          for (HeapAllocation& a : live) {
-            if (a.id != now->id) continue;
-            a = *now;
-            known = true;
-          }
-          if (!known) ++wrong;
+  const auto move_some = [&] {
+    std::vector<Move> moves(8);
+    const auto planned = heap.plan_moves({}, moves);
+    if (!planned) ++wrong;
+    for (std::uint32_t i = 0; i < planned.value_or(0); ++i) {
+      const std::lock_guard lock(mutex);
+      const auto now = heap.commit_move(moves[i]);
+      if (!now) {
+        ++wrong;
+      } else if (*now) {
+        bool known = false;
+        for (HeapAllocation& a : live) {
+          if (a.id != now->id) continue;
+          a = *now;
+          known = true;
         }
+        if (!known) ++wrong;
       }
-      heap.collect();
     }
-  });
-  std::vector<std::thread> others;
-  for (std::uint64_t t = 0; t < 2; ++t) {
-    others.emplace_back([&, t] {
-      Dice dice(t + 20);
-      for (int i = 0; i < 4000; ++i)
-        refill(dice);
-    });
-  }
-  for (std::thread& thread : others)
-    thread.join();
-  done = true;
-  mover.join();
+    heap.collect();
+  };
+  while_two_do(4000, 20, refill, move_some);
   EXPECT_EQ(wrong, 0);
-  EXPECT_EQ(heap.validate(), nullptr);
-  for (const HeapAllocation& a : live)
-    if (a) heap.free(a);
-  EXPECT_EQ(heap.trim(), 0_B);
+  free_all(heap, live);
 }
 
 // What is mapped stays where it is, and what was planned before that changes nothing (V10).
@@ -150,7 +162,6 @@ TEST(HeapThreads, MapsPinsAndRetiresWhileMovesAreUnderWay_V10_T1_T3) {
   constexpr std::size_t kCount = 120;
   std::mutex mutex;  // of the handles, which a commit changes
   std::vector<HeapAllocation> live(kCount);
-  std::atomic<bool> done{false};
   std::atomic<int> wrong{0};
   const std::vector<TimelinePoint> points{{TimelineId{1}, 5}};
   HeapRequest request = request_for(100_KiB);
@@ -183,44 +194,28 @@ TEST(HeapThreads, MapsPinsAndRetiresWhileMovesAreUnderWay_V10_T1_T3) {
       heap.free(held);
     }
   };
-  std::thread mover([&] {
-    while (!done) {
-      std::vector<Move> moves(8);
-      const auto planned = heap.plan_moves({}, moves);
-      std::this_thread::yield();
-      for (std::uint32_t i = 0; i < planned.value_or(0); ++i) {
-        const std::lock_guard lock(mutex);
-        const auto slot = std::find_if(live.begin(), live.end(),
-                                       [&](const HeapAllocation& a) { return a.id == moves[i].source.id; });
-        // Whoever holds it alone may map it at any moment: only what is in its slot is committed.
-        if (slot == live.end()) {
-          if (!heap.abandon_move(moves[i], points)) ++wrong;
-          continue;
-        }
-        const auto now = heap.commit_move(moves[i], points);
-        if (!now) ++wrong;
-        if (now && *now) *slot = *now;
+  const auto move_some = [&] {
+    std::vector<Move> moves(8);
+    const auto planned = heap.plan_moves({}, moves);
+    std::this_thread::yield();
+    for (std::uint32_t i = 0; i < planned.value_or(0); ++i) {
+      const std::lock_guard lock(mutex);
+      const auto slot = std::find_if(live.begin(), live.end(),
+                                     [&](const HeapAllocation& a) { return a.id == moves[i].source.id; });
+      // Whoever holds it alone may map it at any moment: only what is in its slot is committed.
+      if (slot == live.end()) {
+        if (!heap.abandon_move(moves[i], points)) ++wrong;
+        continue;
       }
-      heap.collect();
+      const auto now = heap.commit_move(moves[i], points);
+      if (!now) ++wrong;
+      if (now && *now) *slot = *now;
     }
-  });
-  std::vector<std::thread> others;
-  for (std::uint64_t t = 0; t < 2; ++t) {
-    others.emplace_back([&, t] {
-      Dice dice(t + 30);
-      for (int i = 0; i < 2500; ++i)
-        step(dice);
-    });
-  }
-  for (std::thread& thread : others)
-    thread.join();
-  done = true;
-  mover.join();
+    heap.collect();
+  };
+  while_two_do(2500, 30, step, move_some);
   EXPECT_EQ(wrong, 0);
-  EXPECT_EQ(heap.validate(), nullptr);
-  for (const HeapAllocation& a : live)
-    if (a) heap.free(a);
-  EXPECT_EQ(heap.trim(), 0_B);
+  free_all(heap, live);
   EXPECT_EQ(heap.report().moves_open, 0U);
   EXPECT_EQ(heap.report().retired, 0U);
   EXPECT_EQ(device.broken(), std::vector<std::string>{});

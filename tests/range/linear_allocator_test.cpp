@@ -12,12 +12,15 @@
 #include <utility>
 #include <vector>
 
+#include "range/requests.hpp"
 #include "support/host.hpp"
 #include "support/property.hpp"
 
 namespace vaspace {
 namespace {
 
+using test::error_of;
+using test::of;
 using test::require;
 
 static_assert(std::movable<LinearAllocator> && !std::copyable<LinearAllocator>);
@@ -26,16 +29,6 @@ LinearAllocator make(Bytes capacity, std::uint32_t max_marks = 64) {
   auto made = LinearAllocator::create({.capacity = capacity, .max_marks = max_marks});
   EXPECT_TRUE(made);
   return std::move(*made);
-}
-
-RangeRequest of(std::uint64_t size, std::uint64_t alignment = 1) {
-  return {Bytes{size}, Alignment{alignment}};
-}
-
-template <class T>
-ErrorCode error_of(const Result<T>& result) {
-  EXPECT_FALSE(result.has_value());
-  return result.error().code;
 }
 
 std::string state_of(const LinearAllocator& linear) {

@@ -139,5 +139,55 @@ TEST(ObjectCost, R7_AnAllocationNeedsNoSlots) {
   EXPECT_EQ(object->validate(), nullptr);
 }
 
+// R4's cost: node visits per operation against the key-bit bound, over a heap with many equal and near-equal
+// holes.
+TEST(ObjectCost, R4_NodeVisitsStayWithinTheKeyBits) {
+  auto object = Counted::create({.capacity = 4_GiB});
+  ASSERT_TRUE(object);
+  std::mt19937_64 random(7);
+  std::vector<RangeId> live;
+  // One look-up, and up to three trees changed: the hole found and what is left before and behind it; or two
+  // neighbours taken out and the merged hole put in. Each visits at most a node per key bit, twice where a
+  // node is met and compared.
+  const std::uint64_t bound = std::uint64_t{4} * object->key_bits();
+  std::uint64_t worst = 0;
+  std::uint64_t most_holes = 0;
+  for (int i = 0; i < 300000; ++i) {
+    const std::uint64_t before = object->probe().visits;
+    if (live.empty() || random() % 10 < (i / 50000 % 2 == 0 ? 9U : 2U)) {
+      const std::uint64_t size = random() % 3 == 0 ? 65536 : 256U << (random() % 8);
+      const auto range = object->allocate({Bytes{size + random() % 700}, {}});
+      if (range) live.push_back(range->id);
+    } else {
+      std::swap(live[random() % live.size()], live.back());
+      ASSERT_TRUE(object->try_free(live.back()));
+      live.pop_back();
+    }
+    worst = std::max(worst, object->probe().visits - before);
+    most_holes = std::max(most_holes, object->report().free_ranges);
+  }
+  EXPECT_GT(most_holes, 5000U);
+  EXPECT_LE(worst, bound);
+  RecordProperty("worst_visits", static_cast<int>(worst));
+}
+
+TEST(ObjectCost, AlignmentCandidatesCanBeCapped) {
+  auto object = ObjectAllocator::create({.capacity = 64_MiB, .alignment_candidates = 2});
+  ASSERT_TRUE(object);
+  std::vector<RangeId> odd;
+  // Holes of 64 KiB at odd multiples of 32 KiB: none of the first holds an aligned 64 KiB.
+  for (int i = 0; i < 300; ++i) {
+    const auto hole = object->allocate({64_KiB, {}});
+    const auto wall = object->allocate({32_KiB, {}});
+    ASSERT_TRUE(hole && wall);
+    if (i % 2 == 1) odd.push_back(hole->id);
+  }
+  for (const RangeId id : odd)
+    ASSERT_TRUE(object->try_free(id));
+  const auto range = object->allocate({64_KiB, Alignment{64_KiB}});
+  ASSERT_TRUE(range);
+  EXPECT_TRUE(is_aligned(range->offset, Alignment{64_KiB}));
+}
+
 }  // namespace
 }  // namespace vaspace::test

@@ -5,24 +5,10 @@
 #include <random>
 #include <vector>
 
+#include "range/radix_nodes.hpp"
+
 namespace vaspace::test {
 namespace {
-
-struct Nodes {
-  struct Node {
-    std::uint64_t path = 0;
-    RadixChildren children;
-  };
-  mutable std::vector<Node> nodes = std::vector<Node>(1);
-  mutable std::uint64_t visits = 0;
-
-  [[nodiscard]] std::uint64_t path(std::uint32_t i) const {
-    ++visits;
-    return nodes[i].path;
-  }
-  [[nodiscard]] RadixChildren& children(std::uint32_t i) const { return nodes[i].children; }
-  void visit() const { ++visits; }
-};
 
 // A directory, its memory, and what it should hold.
 class Subject {
@@ -58,7 +44,7 @@ class Subject {
     return {};
   }
 
-  Nodes nodes;
+  RadixNodes nodes;
   RadixDirectory directory;
   std::vector<std::uint64_t> house;
   std::map<std::uint64_t, std::uint32_t> model;

@@ -9,30 +9,16 @@
 
 #include "vaspace/range/size_bins.hpp"
 
+#include "range/radix_nodes.hpp"
+
 namespace vaspace::test {
 namespace {
 
-// Nodes whose paths use only their upper `bits` bits, and which count how often they are looked at.
-struct Nodes {
-  struct Node {
-    std::uint64_t path = 0;
-    RadixChildren children;
-  };
-  mutable std::vector<Node> nodes = std::vector<Node>(1);
-  mutable std::uint64_t visits = 0;
-
-  [[nodiscard]] std::uint64_t path(std::uint32_t i) const {
-    ++visits;
-    return nodes[i].path;
-  }
-  [[nodiscard]] RadixChildren& children(std::uint32_t i) const { return nodes[i].children; }
-  void visit() const { ++visits; }
-};
-using Tree = RadixTree<Nodes>;
+using Tree = RadixTree<RadixNodes>;
 
 void check(unsigned bits, std::uint64_t spread, std::uint64_t seed) {
   std::mt19937_64 random(seed);
-  Nodes nodes;
+  RadixNodes nodes;
   std::uint32_t root = 0;
   std::map<std::uint64_t, std::uint32_t> model;
   const unsigned shift = 64 - bits;
@@ -74,7 +60,7 @@ TEST(RadixTree, EqualsAMapWithinTheBitBound) {
 
 // A corrupted tree is told: validate() can fail.
 TEST(RadixTree, ValidateFindsDamage) {
-  Nodes nodes;
+  RadixNodes nodes;
   std::uint32_t root = 0;
   for (const std::uint64_t key : {8U, 3U, 12U, 5U, 9U}) {
     nodes.nodes.push_back({key << 60U, {}});

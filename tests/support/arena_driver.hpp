@@ -3,21 +3,17 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
+#include <iterator>
 #include <map>
-#include <memory>
+#include <ostream>
 #include <sstream>
 #include <string>
 #include <vector>
 
-#include "vaspace/device/counting_backend.hpp"
-
-#include "support/arena_backends.hpp"
-#include "support/arena_ledger.hpp"
+#include "support/arena_books.hpp"
 #include "support/arena_memory.hpp"
-#include "support/arena_subjects.hpp"
-#include "support/arena_tally.hpp"
-#include "support/faulty_backend.hpp"
-#include "support/host.hpp"
+#include "support/arena_stage.hpp"
 
 namespace vaspace::test {
 
@@ -34,9 +30,6 @@ enum class VaOpKind : std::uint8_t {
 };
 inline constexpr std::uint8_t kVaOpKinds = 9;
 
-// What a test lets the driver refuse with.
-inline constexpr Error kInjected{ErrorCode::driver_error, -77};
-
 struct VaOp {
   VaOpKind kind{};
   std::uint64_t a = 0;  // a size, or which of the live or dead ones
@@ -45,73 +38,6 @@ struct VaOp {
   friend std::ostream& operator<<(std::ostream& out, const VaOp& op) {
     return out << "{" << int(op.kind) << ", " << op.a << ", " << op.b << "}";
   }
-};
-
-// What a test may change of an allocator's configuration.
-struct StageConfig {
-  ArenaConfig arena{};
-  bool shared_device = false;  // another allocator takes memory from it too
-  bool exact_books = true;     // false: a driver that fails for good may leave more held than is said
-};
-
-// An allocator over device <- ledger <- faults <- counts, with a host allocator, an observer and handlers of
-// its own.
-class Stage {
- public:
-  Stage(const Subject& subject, const Device& device, StageConfig config = {})
-      : subject_(subject), device_(device), backend_(device.open()), config_(config) {
-    config_.arena.host = host_.allocator();
-    config_.arena.observer = tally_.observer();
-    config_.arena.on_misuse = {this, [](void* user, const Misuse& misuse) noexcept {
-                                 static_cast<Stage*>(user)->misuses_.push_back(misuse);
-                               }};
-    config_.arena.on_leak = {this, [](void* user, const AllocationInfo& leaked) noexcept {
-                               static_cast<Stage*>(user)->leaks_.emplace_back(leaked.name);
-                             }};
-  }
-  [[nodiscard]] Result<void> open() {
-    auto made = subject_.make(counting_, config_.arena);
-    if (!made) return fail(made.error());
-    va_ = std::move(*made);
-    return {};
-  }
-  void close() { va_.reset(); }
-
-  [[nodiscard]] Va& va() { return *va_; }
-  [[nodiscard]] const Subject& subject() const { return subject_; }
-  [[nodiscard]] const Device& device() const { return device_; }
-  [[nodiscard]] const StageConfig& config() const { return config_; }
-  [[nodiscard]] TestHost& host() { return host_; }
-  [[nodiscard]] FaultyBackend& faulty() { return faulty_; }
-  [[nodiscard]] CountingBackend& counting() { return counting_; }
-  [[nodiscard]] LedgerBackend& ledger() { return ledger_; }
-  [[nodiscard]] Tally& tally() { return tally_; }
-  [[nodiscard]] std::vector<Misuse>& misuses() { return misuses_; }
-  [[nodiscard]] std::vector<std::string>& leaks() { return leaks_; }
-
-  // Empty, or what the device or the host still has. After close().
-  [[nodiscard]] std::string left(bool but_reservations = false) const {
-    std::ostringstream out;
-    if (ledger_.reservations() != 0 && !but_reservations) out << ledger_.reservations() << " reservations; ";
-    if (ledger_.objects() != 0) out << ledger_.objects() << " pages; ";
-    if (ledger_.bound_bytes() != 0) out << ledger_.bound_bytes() << " bytes bound; ";
-    if (host_.bytes() != 0) out << host_.bytes() << " bytes of host memory; ";
-    return out.str();
-  }
-
- private:
-  Subject subject_;
-  Device device_;
-  std::shared_ptr<Backend> backend_;
-  LedgerBackend ledger_{*backend_};
-  FaultyBackend faulty_{ledger_};
-  CountingBackend counting_{faulty_};
-  TestHost host_;
-  Tally tally_;
-  StageConfig config_;
-  std::vector<Misuse> misuses_;
-  std::vector<std::string> leaks_;
-  std::unique_ptr<Va> va_;
 };
 
 class VaDriver {
@@ -383,71 +309,7 @@ class VaDriver {
   }
 
   void compare(std::ostream& wrong) {
-    if (const char* sentence = va_.validate(); sentence != nullptr) wrong << sentence << "; ";
-    const AllocatorReport report = va_.report();
-    const ArenaReport& total = report.total;
-    if (total.live_allocations != live_.size())
-      wrong << "live allocations " << total.live_allocations << "; ";
-    if (total.live != live_bytes_)
-      wrong << "live " << total.live.value << " not " << live_bytes_.value << "; ";
-    if (total.used != used_bytes_)
-      wrong << "used " << total.used.value << " not " << used_bytes_.value << "; ";
-    if (total.live > total.used || total.used > total.reserved) wrong << "not live <= used <= reserved; ";
-    sums(report, wrong);
-    if (device_.page != Bytes{}) paged(report, wrong);
-    if (device_.commits && total.committed != total.reserved) wrong << "reserving commits, but not here; ";
-    if (device_.memory && !stage_.config().shared_device && report.physical != total.committed)
-      wrong << "physical is not committed; ";
-    if (!(va_.live() == total.live && va_.used() == total.used && va_.reserved() == total.reserved &&
-          va_.committed() == total.committed))
-      wrong << "a figure is not the report's; ";
-    balanced(report, wrong);
-  }
-  void sums(const AllocatorReport& report, std::ostream& wrong) {
-    ArenaReport sum;
-    for (const ArenaReport& arena : report.arenas) {
-      sum.live_allocations += arena.live_allocations;
-      sum.reservations += arena.reservations;
-      sum.live += arena.live;
-      sum.used += arena.used;
-      sum.reserved += arena.reserved;
-      sum.committed += arena.committed;
-      if (arena.live > arena.used || arena.used > arena.reserved) wrong << "an arena: live, used, reserved; ";
-    }
-    const ArenaReport& total = report.total;
-    if (sum.live_allocations != total.live_allocations || sum.reservations != total.reservations ||
-        sum.live != total.live || sum.used != total.used)
-      wrong << "the total is not the arenas' sum; ";
-    // Blocks are reserved whole, and are cut up for the arenas.
-    if (device_.commits ? sum.reserved > total.reserved : sum.reserved != total.reserved)
-      wrong << "reserved is not the arenas' sum; ";
-    if (device_.page != Bytes{} && stage_.config().exact_books &&
-        sum.committed + report.pooled != total.committed)
-      wrong << "committed is not what arenas and pool have; ";
-  }
-  // Exactly the pages that something live touches are committed, and what is said to be retained.
-  void paged(const AllocatorReport& report, std::ostream& wrong) {
-    if (!stage_.config().exact_books) return;
-    if (report.total.committed != pages_.bytes() + report.retained)
-      wrong << "committed " << report.total.committed.value << ", touched " << pages_.bytes().value
-            << ", retained " << report.retained.value << "; ";
-    if (report.pooled > report.retained) wrong << "pooled pages that are not retained; ";
-  }
-  void balanced(const AllocatorReport& report, std::ostream& wrong) {
-    const Tally& tally = stage_.tally();
-    if (tally.live_count() != static_cast<std::int64_t>(live_.size()) ||
-        tally.live_bytes() != static_cast<std::int64_t>(live_bytes_.value))
-      wrong << "events of allocate and free do not balance; ";
-    for (std::uint32_t k = 0; k < kMaxArenas; ++k) {
-      if (tally.reserved(k) != static_cast<std::int64_t>(report.arenas[k].reserved.value))
-        wrong << "events of reserve and release do not balance in arena " << k << "; ";
-    }
-    Bytes bound{};
-    for (const ArenaReport& arena : report.arenas)
-      bound += device_.page != Bytes{} ? arena.committed : Bytes{};
-    if (stage_.config().exact_books && tally.committed() != static_cast<std::int64_t>(bound.value))
-      wrong << "events of commit and decommit do not balance; ";
-    if (tally.refused() != refusals_) wrong << "events of refuse; ";
+    compare_books(stage_, {live_.size(), live_bytes_, used_bytes_, pages_.bytes(), refusals_}, wrong);
   }
 
  public:

@@ -20,6 +20,7 @@ class Va {
   virtual Result<void> try_free(Address address) = 0;
   virtual Result<AllocationInfo> find(Address address) = 0;
   virtual bool can_allocate(const AllocationRequest& request) = 0;
+  virtual Result<AllocationShortfall> explain(const AllocationRequest& request) = 0;
   virtual void collect() = 0;
   virtual void flush() = 0;
   virtual AllocatorReport report() = 0;
@@ -42,6 +43,9 @@ class VaOf final : public Va {
   Result<void> try_free(Address address) override { return a_.try_free(address); }
   Result<AllocationInfo> find(Address address) override { return a_.find(address); }
   bool can_allocate(const AllocationRequest& request) override { return a_.can_allocate(request); }
+  Result<AllocationShortfall> explain(const AllocationRequest& request) override {
+    return a_.explain(request);
+  }
   void collect() override { a_.collect(); }
   void flush() override { a_.flush(); }
   AllocatorReport report() override { return a_.report(); }

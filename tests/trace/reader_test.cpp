@@ -1,54 +1,32 @@
-// What a Reader accepts, and that everything else is refused with the line and the reason.
+// What a Reader accepts, and what a whole trace is.
 #include "vaspace/trace/reader.hpp"
 
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "vaspace/trace/trace.hpp"
 
-#include "files.hpp"
+#include "reading.hpp"
 #include "support/host.hpp"
 
 namespace vaspace::trace {
 namespace {
 
 using test::gzipped;
+using test::kAlloc;
 using test::kHeaderLine;
-using ::testing::HasSubstr;
-
-struct Read {
-  std::vector<Row> rows;
-  std::vector<std::string> flags;
-  std::optional<Failure> failure;
-};
-
-Read read_all(Expected<Reader> reader) {
-  Read result;
-  if (!reader) {
-    result.failure = reader.error();
-    return result;
-  }
-  for (Row row;;) {
-    const Expected<bool> more = reader->next(row);
-    if (!more) {
-      result.failure = more.error();
-      return result;
-    }
-    if (!*more) return result;
-    result.rows.push_back(row);
-    result.flags.emplace_back(reader->flags());
-  }
-}
-
-Read read_text(const std::string& text) {
-  return read_all(Reader::from_memory(std::as_bytes(std::span(text))));
-}
-
-Read read_rows(const std::string& rows) {
-  return read_text(kHeaderLine + rows);
-}
+using test::many_rows;
+using test::Read;
+using test::read_all;
+using test::read_rows;
+using test::read_text;
 
 TEST(TraceReader, ReadsEveryColumn) {
   const Read read = read_rows(
@@ -138,92 +116,6 @@ TEST(TraceReader, AHeaderAloneIsAnEmptyTrace) {
   EXPECT_TRUE(read_text(kHeaderLine).rows.empty());
 }
 
-struct Bad {
-  const char* name;
-  std::string text;
-  std::uint64_t line;
-  const char* reason;
-};
-
-void PrintTo(const Bad& bad, std::ostream* out) {
-  *out << bad.name;
-}
-
-class MalformedTrace : public ::testing::TestWithParam<Bad> {};
-
-const std::string kAlloc = "5,0,alloc,1,8,8,buffer,1,\n";
-
-const Bad kBad[] = {
-    {"Empty", "", 1, "empty"},
-    {"WrongHeader", "t_ns,thread,op,id,size,alignment,kind,flags\n", 1, "header"},
-    {"HeaderWithSpace", " " + kHeaderLine, 1, "header"},
-    {"NoHeader", kAlloc, 1, "header"},
-    {"CutHeader", kHeaderLine.substr(0, 30), 1, "header"},
-    {"MissingColumn", kHeaderLine + kAlloc + "6,0,free,1,8,8,buffer,1\n", 3, "8 columns"},
-    {"ExtraColumn", kHeaderLine + "5,0,alloc,1,8,8,buffer,1,a,b\n", 2, "10 columns"},
-    {"EmptyLine", kHeaderLine + "\n" + kAlloc, 2, "empty"},
-    {"NotANumber", kHeaderLine + "5,0,alloc,1,8x,8,buffer,1,\n", 2, "size \"8x\" is not a number"},
-    {"EmptyNumber", kHeaderLine + "5,0,alloc,,8,8,buffer,1,\n", 2, "id \"\" is not a number"},
-    {"Negative", kHeaderLine + "5,0,alloc,1,-8,8,buffer,1,\n", 2, "size \"-8\" is not a number"},
-    {"PlusSign", kHeaderLine + "5,0,alloc,1,+8,8,buffer,1,\n", 2, "is not a number"},
-    {"Space", kHeaderLine + "5, 0,alloc,1,8,8,buffer,1,\n", 2, "thread \" 0\" is not a number"},
-    {"Hexadecimal", kHeaderLine + "5,0,alloc,1,0x8,8,buffer,1,\n", 2, "is not a number"},
-    {"Passes64Bits", kHeaderLine + "5,0,alloc,1,18446744073709551616,8,buffer,1,\n", 2, "passes 64 bits"},
-    {"TimePasses64Bits", kHeaderLine + "18446744073709551616,0,alloc,1,8,8,buffer,1,\n", 2, "t_ns"},
-    {"ThreadPasses32Bits", kHeaderLine + "5,4294967296,alloc,1,8,8,buffer,1,\n", 2, "passes 32 bits"},
-    {"TypesPass32Bits", kHeaderLine + "5,0,alloc,1,8,8,buffer,4294967296,\n", 2, "memory_type_bits"},
-    {"UnknownOp", kHeaderLine + "5,0,malloc,1,8,8,buffer,1,\n", 2, "op \"malloc\""},
-    {"UnknownKind", kHeaderLine + "5,0,alloc,1,8,8,texture,1,\n", 2, "kind \"texture\""},
-    {"FrameOfABuffer", kHeaderLine + "5,0,frame,1,0,0,buffer,0,\n", 2, "does not belong"},
-    {"AllocOfAPresent", kHeaderLine + "5,0,alloc,1,8,8,present,1,\n", 2, "does not belong"},
-    {"FreeOfASubmit", kHeaderLine + kAlloc + "5,0,free,1,8,8,submit,1,\n", 3, "does not belong"},
-    {"TimeGoesBack", kHeaderLine + kAlloc + "4,0,free,1,8,8,buffer,1,\n", 3, "time goes back from 5 to 4"},
-    {"TimeGoesBackAtAFrame", kHeaderLine + kAlloc + "4,0,frame,1,0,0,present,0,\n", 3, "time goes back"},
-    {"AllocOfALiveId", kHeaderLine + kAlloc + "6,0,alloc,1,8,8,buffer,1,\n", 3, "id 1, which is live"},
-    {"FreeOfANeverLiveId", kHeaderLine + "5,0,free,1,8,8,buffer,1,\n", 2, "id 1, which is not live"},
-    {"FreedTwice", kHeaderLine + kAlloc + "6,0,free,1,8,8,buffer,1,\n" + "7,0,free,1,8,8,buffer,1,\n", 4,
-     "not live"},
-    {"SizeZero", kHeaderLine + "5,0,alloc,1,0,8,buffer,1,\n", 2, "size 0"},
-    {"AlignmentZeroOfABuffer", kHeaderLine + "5,0,alloc,1,8,0,buffer,1,\n", 2, "alignment 0"},
-    {"AlignmentThree", kHeaderLine + "5,0,alloc,1,8,3,memory,1,\n", 2, "alignment 3 is not a power of two"},
-    {"AlignmentThreeOfAFree", kHeaderLine + kAlloc + "5,0,free,1,8,3,buffer,1,\n", 3, "alignment 3"},
-    {"CutLastLine", kHeaderLine + kAlloc + "6,0,free,1,8", 3, "ends within a row: 5 of 9"},
-    {"NulInTheFlags", kHeaderLine + std::string("5,0,alloc,1,8,8,buffer,1,a\0b\n", 28), 2,
-     "control character"},
-    {"NulInANumber", kHeaderLine + std::string("5,0,alloc,1,8\0,8,buffer,1,\n", 27), 2, "control character"},
-    {"CrInTheMiddle", kHeaderLine + "5,0,alloc,1,8,8,buffer,1,a\rb\n", 2, "control character"},
-    {"LongLine", kHeaderLine + "5,0,alloc,1,8,8,buffer,1," + std::string(kMaxLine, 'x') + "\n", 2,
-     "longer than"},
-    {"VeryLongLine", kHeaderLine + std::string(3 * kMaxLine, 'x'), 2, "longer than"},
-    {"VeryLongHeader", std::string(10 * kMaxLine, 'x'), 1, "longer than"},
-    {"OtherBytes", std::string("PK\3\4\0\0\0\0\n", 9), 1, "header"},
-};
-
-INSTANTIATE_TEST_SUITE_P(, MalformedTrace, ::testing::ValuesIn(kBad),
-                         [](const auto& suite) { return std::string(suite.param.name); });
-
-void expect_refusal(const Read& read, const Bad& bad) {
-  ASSERT_TRUE(read.failure) << "it was accepted";
-  EXPECT_EQ(read.failure->code, ErrorCode::malformed);
-  EXPECT_EQ(read.failure->line, bad.line);
-  EXPECT_THAT(read.failure->reason(), HasSubstr(bad.reason));
-  EXPECT_EQ(std::string(read.failure->reason()).find('\n'), std::string::npos);
-}
-
-TEST_P(MalformedTrace, IsRefusedWithLineAndReason) {
-  expect_refusal(read_text(GetParam().text), GetParam());
-}
-
-TEST_P(MalformedTrace, IsRefusedFromAFile) {
-  const test::Folder folder;
-  expect_refusal(read_all(Reader::open(folder.write("bad.csv", GetParam().text).c_str())), GetParam());
-}
-
-TEST_P(MalformedTrace, IsRefusedInsideGzip) {
-  if (GetParam().text.empty()) return;  // gzip of nothing: EmptyGzip below
-  expect_refusal(read_text(gzipped(GetParam().text)), GetParam());
-}
-
 TEST(TraceReader, AFailureStays) {
   const std::string text = kHeaderLine + "x\n" + kAlloc;
   Expected<Reader> reader = Reader::from_memory(std::as_bytes(std::span(text)));
@@ -257,79 +149,6 @@ TEST(TraceReader, TheLongestLineIsRead) {
     ASSERT_FALSE(read.failure) << read.failure->reason();
     EXPECT_EQ(read.flags[0].size(), kMaxLine - 25);
   }
-}
-
-// gzip
-
-std::string many_rows() {
-  std::string text = kHeaderLine;
-  for (int i = 0; i < 3000; ++i)
-    text += std::to_string(7 * i) + ",0,alloc," + std::to_string(i * i) + "," + std::to_string(1 + i % 977) +
-            ",8,buffer,1,\n";
-  return text;
-}
-
-TEST(TraceGzip, IsReadWhateverTheName) {
-  const test::Folder folder;
-  const Read plain = read_text(many_rows());
-  ASSERT_EQ(plain.rows.size(), 3000U);
-  EXPECT_EQ(read_all(Reader::open(folder.write("t.csv", gzipped(many_rows())).c_str())).rows, plain.rows);
-  EXPECT_EQ(read_all(Reader::open(folder.write("t.csv.gz", many_rows()).c_str())).rows, plain.rows);
-}
-
-TEST(TraceGzip, SeveralMembersAreOneTrace) {
-  const std::string text = many_rows();
-  const std::string packed = gzipped(text.substr(0, 5000)) + gzipped("") + gzipped(text.substr(5000));
-  EXPECT_EQ(read_text(packed).rows, read_text(text).rows);
-}
-
-TEST(TraceGzip, EmptyGzipIsAnEmptyFile) {
-  const Read read = read_text(gzipped(""));
-  ASSERT_TRUE(read.failure);
-  EXPECT_STREQ(read.failure->reason(), "the file is empty");
-}
-
-TEST(TraceGzip, EveryTruncationIsRefused) {
-  const std::string packed = gzipped(kHeaderLine + kAlloc + "6,0,free,1,8,8,buffer,1,\n");
-  for (std::size_t size = 2; size < packed.size(); ++size) {
-    const Read read = read_text(packed.substr(0, size));
-    ASSERT_TRUE(read.failure) << "cut to " << size << " of " << packed.size();
-    EXPECT_THAT(read.failure->reason(), HasSubstr("gzip stream ends early")) << size;
-  }
-}
-
-TEST(TraceGzip, ATruncatedLongFileIsRefused) {
-  const std::string packed = gzipped(many_rows());
-  const Read read = read_text(packed.substr(0, packed.size() / 2));
-  ASSERT_TRUE(read.failure);
-  EXPECT_THAT(read.failure->reason(), HasSubstr("ends early"));
-  EXPECT_GT(read.failure->line, 1U);
-}
-
-TEST(TraceGzip, EveryFlippedByteOfDataOrCheckIsRefused) {
-  const std::string packed = gzipped(kHeaderLine + kAlloc);
-  for (std::size_t at = 10; at < packed.size(); ++at) {
-    std::string damaged = packed;
-    damaged[at] = static_cast<char>(damaged[at] ^ 0x10);
-    const Read read = read_text(damaged);
-    ASSERT_TRUE(read.failure) << "byte " << at;
-    EXPECT_EQ(read.failure->code, ErrorCode::malformed);
-  }
-}
-
-TEST(TraceGzip, AWrongCheckSumIsNamed) {
-  std::string packed = gzipped(many_rows());
-  packed[packed.size() - 8] = static_cast<char>(packed[packed.size() - 8] ^ 1);
-  const Read read = read_text(packed);
-  ASSERT_TRUE(read.failure);
-  EXPECT_THAT(read.failure->reason(), HasSubstr("gzip damage"));
-  EXPECT_EQ(read.rows.size(), 3000U) << "the rows before the damage";
-}
-
-TEST(TraceGzip, BytesBehindTheStreamAreRefused) {
-  const Read read = read_text(gzipped(many_rows()) + "more");
-  ASSERT_TRUE(read.failure);
-  EXPECT_THAT(read.failure->reason(), HasSubstr("other bytes follow"));
 }
 
 // Files

@@ -11,14 +11,7 @@
 namespace vasim::cuda::test {
 namespace {
 
-class CudaMemory : public Simulated {
- protected:
-  static CUdeviceptr allocate(std::size_t size) {
-    CUdeviceptr at = 0;
-    EXPECT_OK(DRIVER(cuMemAlloc)(&at, size));
-    return at;
-  }
-};
+class CudaMemory : public Simulated {};
 
 std::vector<unsigned char> counted(std::size_t size) {
   std::vector<unsigned char> bytes(size);

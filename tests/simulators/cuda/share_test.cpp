@@ -12,6 +12,22 @@ namespace {
 
 class CudaSharing : public Simulated {
  protected:
+  struct Shared {
+    CUmemGenericAllocationHandle handle = 0;
+    CUdeviceptr at = 0;
+    int fd = -1;
+  };
+  // A piece of memory that is mapped and filled, and can be sent to another process.
+  Shared share(unsigned char byte) {
+    Shared made{create(piece_, 0, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR), reserve(piece_)};
+    EXPECT_OK(DRIVER(cuMemMap)(made.at, piece_, 0, made.handle, 0));
+    allow(made.at, piece_);
+    EXPECT_OK(DRIVER(cuMemsetD8)(made.at, byte, piece_));
+    EXPECT_OK(DRIVER(cuCtxSynchronize)());
+    EXPECT_OK(DRIVER(cuMemExportToShareableHandle)(&made.fd, made.handle,
+                                                   CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0));
+    return made;
+  }
   // Runs the importer with this descriptor; its exit code.
   static int import_elsewhere(int fd, const char* expected_byte) {
     const pid_t child = fork();
@@ -30,14 +46,7 @@ class CudaSharing : public Simulated {
 
 TEST_F(CudaSharing, AnotherProcessSeesAndWritesTheMemory) {
   start();
-  const CUmemGenericAllocationHandle handle = create(piece_, 0, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR);
-  const CUdeviceptr at = reserve(piece_);
-  EXPECT_OK(DRIVER(cuMemMap)(at, piece_, 0, handle, 0));
-  allow(at, piece_);
-  EXPECT_OK(DRIVER(cuMemsetD8)(at, 42, piece_));
-  EXPECT_OK(DRIVER(cuCtxSynchronize)());
-  int fd = -1;
-  ASSERT_OK(DRIVER(cuMemExportToShareableHandle)(&fd, handle, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0));
+  const auto [handle, at, fd] = share(42);
   EXPECT_EQ(import_elsewhere(fd, "42"), 0);
   unsigned char byte = 0;
   EXPECT_OK(DRIVER(cuMemcpyDtoH)(&byte, at + piece_ - 1, 1));
@@ -51,14 +60,7 @@ TEST_F(CudaSharing, AnotherProcessSeesAndWritesTheMemory) {
 
 TEST_F(CudaSharing, TheMemoryOutlivesItsExporter) {
   start();
-  const CUmemGenericAllocationHandle handle = create(piece_, 0, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR);
-  const CUdeviceptr at = reserve(piece_);
-  EXPECT_OK(DRIVER(cuMemMap)(at, piece_, 0, handle, 0));
-  allow(at, piece_);
-  EXPECT_OK(DRIVER(cuMemsetD8)(at, 7, piece_));
-  EXPECT_OK(DRIVER(cuCtxSynchronize)());
-  int fd = -1;
-  ASSERT_OK(DRIVER(cuMemExportToShareableHandle)(&fd, handle, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0));
+  const auto [handle, at, fd] = share(7);
   unmap_piece(at);
   EXPECT_OK(DRIVER(cuMemRelease)(handle));
   EXPECT_EQ(import_elsewhere(fd, "7"), 0);

@@ -74,6 +74,11 @@ class Simulated : public testing::Test {
   // What goes with it.
   void also_reports(const std::string& rule) { expected_.push_back(rule); }
 
+  static CUdeviceptr allocate(std::size_t size) {
+    CUdeviceptr at = 0;
+    EXPECT_OK(DRIVER(cuMemAlloc)(&at, size));
+    return at;
+  }
   static std::size_t granularity(const CUmemAllocationProp& wanted) {
     std::size_t bytes = 0;
     EXPECT_OK(DRIVER(cuMemGetAllocationGranularity)(&bytes, &wanted, CU_MEM_ALLOC_GRANULARITY_MINIMUM));

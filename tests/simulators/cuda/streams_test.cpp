@@ -10,12 +10,6 @@ namespace {
 
 class CudaStreams : public Simulated {
  protected:
-  static CUdeviceptr allocate(std::size_t size) {
-    CUdeviceptr at = 0;
-    EXPECT_OK(DRIVER(cuMemAlloc)(&at, size));
-    return at;
-  }
-
   template <class Value = unsigned char>
   static Value* pinned(std::size_t count = 1) {
     void* memory = nullptr;
