@@ -95,9 +95,12 @@ Result<TypeRanking> HeapState::choose(const HeapRequest& request) const noexcept
 Result<PoolId> HeapState::create_pool(const PoolConfig& config) noexcept {
   if (gate_.profile().capabilities.bind) return fail(ErrorCode::not_supported);
   if (config.memory_type != PoolConfig::kByIntent) return pools_.create(config, config.memory_type);
-  const Result<TypeRanking> ranking = choose_memory_types(
-      gate_.profile(), {.intent = config.intent, .type_bits = config.type_bits, .mapping = config.mapping},
-      config_.rules);
+  const Result<TypeRanking> ranking = choose_memory_types(gate_.profile(),
+                                                          {.intent = config.intent,
+                                                           .type_bits = config.type_bits,
+                                                           .mapping = config.mapping,
+                                                           .size = config.block_size},
+                                                          config_.rules);
   if (!ranking) return fail(ranking.error());
   return pools_.create(config, (*ranking)[0]);
 }

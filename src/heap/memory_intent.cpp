@@ -96,7 +96,9 @@ Result<TypeRanking> choose_memory_types(const DeviceProfile& profile, const Type
   for (std::uint32_t t = 0; t < profile.memory_type_count; ++t) {
     const MemoryType& type = profile.memory_types[t];
     if ((bits >> t & 1U) == 0 || !serves(type, request, rules)) continue;
-    if (request.size > profile.heaps[type.heap].size) {
+    // A heap of no bytes is one that the device has not: some drivers list it all the same.
+    const Bytes heap_size = profile.heaps[type.heap].size;
+    if (heap_size == Bytes{} || request.size > heap_size) {
       if (why == ErrorCode::not_supported) why = ErrorCode::too_large;
       continue;
     }

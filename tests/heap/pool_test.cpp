@@ -151,6 +151,20 @@ TEST(HeapPools, WhatDoesNotBelongIsRefused_V6_V14_V15) {
   EXPECT_EQ(heap.report(PoolId{7, 1}).error().code, ErrorCode::unknown_handle);
 }
 
+// A device with a small window of its own memory, which no block of the pool's fits into.
+TEST(HeapPools, AChosenTypeHoldsABlock) {
+  PlainDevice device(
+      {.heaps = {{256_MiB, true}, {8_GiB, false}},
+       .types = {{.heap = 0, .device_local = true},
+                 {.heap = 1, .device_local = false, .host_visible = true, .host_coherent = true}}});
+  auto heap = *Heap::create(device);
+  const auto type_of = [&](Bytes block) {
+    return heap.report(*heap.create_pool({.intent = Intent::device, .block_size = block}))->memory_type;
+  };
+  EXPECT_EQ(type_of(64_MiB), 0U);
+  EXPECT_EQ(type_of(512_MiB), 1U);
+}
+
 // What kind it holds is what is in it: neither what was, nor what found no room.
 TEST(HeapPools, AnEmptyOneIsOfNoKind_V1_R7) {
   PlainDevice device(unified(256_MiB));

@@ -39,7 +39,7 @@ struct TypeRequest {
   std::uint32_t type_bits = ~0U;  // of the resource's requirements
   Mapping mapping = Mapping::none;
   bool coherent = false;       // the host will neither flush nor invalidate
-  Bytes size{};                // a type whose heap is smaller does not serve; 0: of any size
+  Bytes size{};                // a type whose heap is smaller does not serve; 0: any heap but one of no bytes
   bool within_budget = false;  // nor does one whose heap has less room left, by `room`
 };
 
