@@ -217,7 +217,7 @@ bool AllocatorCore<Policy>::can_allocate(const AllocationRequest& request) noexc
   const std::uint32_t k = choose(request);
   if (k >= kMaxArenas || !arenas_[k]) return false;
   if (k < class_count_ && has_hole(k, request)) return true;
-  if (merge_kept(k) && has_hole(k, request)) return true;
+  if (merge_kept(k, false) && has_hole(k, request)) return true;
   // Before it refuses anything, allocate empties the fronts.
   if (has_magazine(k) && parked(k) != 0 &&
       arenas_[k]->spans.slab()->is_plain({request.size, request.alignment}))

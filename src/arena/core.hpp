@@ -147,7 +147,9 @@ class AllocatorCore {
   template <class Use>
   [[nodiscard]] Result<void> at(Address address, Use&& use) noexcept;
   [[nodiscard]] bool is_contended(std::uint32_t k) noexcept;
-  [[nodiscard]] bool merge_kept(std::uint32_t k) noexcept;
+  void relax_kept(std::uint32_t k) noexcept;
+  // `missed`: somebody found no room.
+  [[nodiscard]] bool merge_kept(std::uint32_t k, bool missed) noexcept;
   void tell(EventKind kind, std::uint32_t k, const Allocation& allocation) const noexcept;
   [[nodiscard]] Result<void> take_back(ArenaOf& arena, std::uint32_t k, const Range& range) noexcept;
   // Into the thread's own magazine; false: not this way. kChecked: only if the slot is at the address.

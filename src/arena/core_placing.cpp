@@ -75,13 +75,13 @@ auto AllocatorCore<Policy>::place(std::uint32_t k, const AllocationRequest& requ
     Result<Placed> placed = place_in(k, request);
     if (placed || placed.error().code != ErrorCode::out_of_space || config_.fixed) return placed;
     const bool contended = is_contended(k);
-    if (!contended && merge_kept(k)) continue;
+    if (!contended && merge_kept(k, true)) continue;
     const Result<void> opened = windows_.open(*arenas_[k], {request.size, request.alignment}, false);
     if (opened) {
-      if (contended) fronts_.pause_all([&](Front& front) { front.kept(kept_of_[k]).relax(); });
+      relax_kept(k);
       continue;
     }
-    if (merge_kept(k)) continue;
+    if (merge_kept(k, true)) continue;
     if (flushed) {
       placed = place_elsewhere(k, request);
       return placed ? placed : Result<Placed>(fail(opened.error()));
@@ -100,12 +100,21 @@ bool AllocatorCore<Policy>::is_contended(std::uint32_t k) noexcept {
   return short_of_room > 1;
 }
 
+// After a window has been opened.
+template <class Policy>
+void AllocatorCore<Policy>::relax_kept(std::uint32_t k) noexcept {
+  if (!keeps_ranges(k)) return;
+  bool limited = false;
+  fronts_.look_at_all([&](Front& front) { limited = limited || front.kept(kept_of_[k]).is_limited(); });
+  if (limited) fronts_.pause_all([&](Front& front) { front.kept(kept_of_[k]).relax(); });
+}
+
 // Whether there was anything kept in the arena that is a hole now.
 template <class Policy>
-bool AllocatorCore<Policy>::merge_kept(std::uint32_t k) noexcept {
+bool AllocatorCore<Policy>::merge_kept(std::uint32_t k, bool missed) noexcept {
   if (!keeps_ranges(k) || parked(k) == 0) return false;
   fronts_.pause_all([&](Front& front) {
-    front.kept(kept_of_[k]).miss();
+    if (missed) front.kept(kept_of_[k]).miss();
     empty(front, k);
   });
   return true;

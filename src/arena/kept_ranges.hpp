@@ -71,6 +71,7 @@ class KeptRanges {
   }
   // Somebody found no room, and all of it is about to be taken out.
   void miss() noexcept {
+    if (bytes_ == Bytes{} && taken_ == 0) return;  // it keeps nobody from anything
     const bool early = taken_ < kEarly;
     if (early) most_ = Bytes{std::min(most_, bytes_).value / 2};
     early_ = early ? early_ + 1 : 0;
@@ -78,6 +79,7 @@ class KeptRanges {
   }
   // It has missed early twice in a row.
   [[nodiscard]] bool is_short() const noexcept { return early_ >= 2; }
+  [[nodiscard]] bool is_limited() const noexcept { return early_ != 0 || most_ != kMostBytes; }
   // There is more room now.
   void relax() noexcept {
     early_ = 0;

@@ -169,16 +169,29 @@ Result<HeapAllocation> HeapCore<Policy>::try_types(const HeapRequest& request, c
   return first;
 }
 
-// Whether anything was, of the heap of this type.
+// Whether anything was, of the heap of this type. Where the device is full and stays so, looking for it at
+// every request would cost more than it brings: after a try in vain it is left alone until the next collect,
+// or so many requests later.
 template <class Policy>
 bool HeapCore<Policy>::give_back_unused_of(std::uint32_t memory_type) noexcept {
-  const std::uint32_t heap = state_.gate().profile().memory_types[memory_type].heap;
+  constexpr std::uint32_t kPatience = 256;
+  const DeviceProfile& profile = state_.gate().profile();
+  const std::uint32_t heap = profile.memory_types[memory_type].heap;
+  std::atomic<std::uint32_t>& patience = patience_[heap];
+  if (const std::uint32_t left = patience.load(std::memory_order_relaxed); left != 0) {
+    patience.store(left - 1, std::memory_order_relaxed);
+    return false;
+  }
   const Bytes held = state_.gate().committed(heap);
   if (const PressureHandler& press = state_.config().on_pressure; press.give_back != nullptr)
     press.give_back(press.user);
-  flush_shelves();
+  for_each_shelf([&](ShelfOf& shelf) {
+    if (profile.memory_types[shelf.memory_type].heap == heap) shelf.arena->flush();
+  });
   state_.give_back_blocks(heap, Bytes{});
-  return state_.gate().committed(heap) < held;
+  const bool any = state_.gate().committed(heap) < held;
+  if (!any) patience.store(kPatience, std::memory_order_relaxed);
+  return any;
 }
 
 template <class Policy>
@@ -294,8 +307,8 @@ Result<void> HeapCore<Policy>::try_free(const HeapAllocation& allocation) noexce
 // An arena that does not know the handle says so to report_misuse_of_shelf.
 template <class Policy>
 void HeapCore<Policy>::free(const HeapAllocation& allocation) noexcept {
-  if (ShelfOf* shelf = shelf_of(allocation);
-      shelf != nullptr && !state_.retired().may_hold(allocation.id) && !maps_.any()) [[likely]] {
+  if (ShelfOf* shelf = shelf_of(allocation); shelf != nullptr && !state_.retired().may_hold(allocation.id) &&
+                                             !maps_.may_hold(allocation.id)) [[likely]] {
     shelf->arena->free(inner(allocation));
     return;
   }
@@ -334,6 +347,8 @@ Result<void> HeapCore<Policy>::retire(const HeapAllocation& allocation,
 
 template <class Policy>
 void HeapCore<Policy>::collect() noexcept {
+  for (std::atomic<std::uint32_t>& patience : patience_)
+    patience.store(0, std::memory_order_relaxed);
   state_.gate().tick();
   state_.retired().collect([this](const Retiree& retiree) {
     if (!retiree.from_arena()) {

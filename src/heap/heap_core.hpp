@@ -131,8 +131,9 @@ class HeapCore {
   std::uint64_t small_alignment_;  // ... and alignment
   SmallMaps maps_;
   std::atomic<std::uint64_t> demoted_{0};
-  std::mutex stocking_;                                    // makers of shelves
-  std::array<std::atomic<ShelfOf*>, kShelves> shelves_{};  // by key; shelf n of a handle is at n - 1
+  std::array<std::atomic<std::uint32_t>, kMaxHeaps> patience_{};  // with a heap that was full
+  std::mutex stocking_;                                           // makers of shelves
+  std::array<std::atomic<ShelfOf*>, kShelves> shelves_{};         // by key; shelf n of a handle is at n - 1
 };
 
 }  // namespace vaspace

@@ -54,15 +54,18 @@ Result<std::byte*> HeapCore<Policy>::map(const HeapAllocation& allocation) noexc
   if (const Result<void> live = check_live(allocation); !live) return fail(live.error());
   if (allocation.shelf != 0 && !maps_.add(allocation)) return fail(ErrorCode::out_of_host_memory);
   const Result<std::byte*> mapped = state_.map(allocation);
-  if (!mapped && allocation.shelf != 0) (void)maps_.remove(allocation);
+  if (!mapped && allocation.shelf != 0 && maps_.begin_remove(allocation)) maps_.end_remove(allocation, true);
   return mapped;
 }
 
 template <class Policy>
 Result<void> HeapCore<Policy>::unmap(const HeapAllocation& allocation) noexcept {
   if (const Result<void> live = check_live(allocation); !live) return live;
-  if (allocation.shelf != 0 && !maps_.remove(allocation)) return fail(ErrorCode::wrong_state);
-  return state_.unmap(allocation);
+  if (allocation.shelf == 0) return state_.unmap(allocation);
+  if (!maps_.begin_remove(allocation)) return fail(ErrorCode::wrong_state);
+  const Result<void> unmapped = state_.unmap(allocation);
+  maps_.end_remove(allocation, unmapped.has_value());
+  return unmapped;
 }
 
 template <class Policy>

@@ -20,7 +20,7 @@ namespace {
                             const HeapRequest& request) noexcept {
   return record.size == needs.size && record.alignment == needs.alignment && record.kind == request.kind &&
          record.movable == request.movable && record.mover == request.mover &&
-         record.persistent == (request.mapping != Mapping::none);
+         record.mapping_asked == (request.mapping != Mapping::none);
 }
 
 }  // namespace
@@ -69,24 +69,24 @@ Result<HeapAllocation> HeapState::place_again(const MemoryRequirements& needs,
     ++tally.allocations;
     tally.live += needs.size;
     records_.revive(index);
+    // Still under the lock, which a plan of moves waits for: later the place may be another.
+    Result<HeapAllocation> handle;
+    write_handle(*handle, index);
+    return handle;
   }
-  Result<HeapAllocation> handle;
-  write_handle(*handle, index);
-  return handle;
 }
 
-// The push comes first: it may be refused, and a record that is parked has to be somewhere.
+// It is parked before it is looked at: what is parked is nobody else's to change.
 bool HeapState::keep(const HeapAllocation& allocation) noexcept {
   KeptPlaces::Shard* const shard = places_.mine();
-  if (shard == nullptr || !names_record(allocation)) return false;
   const AllocationId id = allocation.id;
-  const Record& record = records_[id.index];
-  if (!record.plain) return false;
-  const Bytes used = record.cut.range.size;
+  if (shard == nullptr || allocation.shelf != 0 || !records_.is_live(id)) return false;
   const Lock lock(shard->mutex);
-  if (!shard->kept.put(units_of(used), used, id.index)) return false;
-  if (!records_.park(id)) {
-    (void)shard->kept.take(units_of(used), [&](std::uint32_t) { return used; });
+  if (!records_.park(id)) return false;
+  const Record& record = records_[id.index];
+  const Bytes used = record.cut.range.size;
+  if (!record.plain || !is_at(record, allocation) || !shard->kept.put(units_of(used), used, id.index)) {
+    records_.unpark(id);
     return false;
   }
   Tally& tally = shard->tallies[record.memory_type];

@@ -178,7 +178,8 @@ Result<void> HeapState::plan_source(MovePlan& plan, MoveQuota& quota, const Sour
 // end; but for a source that takes all of the time alone.
 Result<void> HeapState::plan_sources(MovePlan& plan, MoveQuota& quota) noexcept {
   const std::size_t count = plan.sources.size();
-  const std::size_t first = count != 0 ? tried_in_vain_ % count : 0;
+  std::uint32_t& in_vain = tried_in_vain_[quota.budget.mover];
+  const std::size_t first = count != 0 ? in_vain % count : 0;
   std::size_t tried = 0;
   for (std::size_t i = 0; i < count && !quota.ends(); ++i) {
     const Result<void> planned = plan_source(plan, quota, plan.sources[(first + i) % count]);
@@ -186,7 +187,8 @@ Result<void> HeapState::plan_sources(MovePlan& plan, MoveQuota& quota) noexcept 
     if (quota.any_size && quota.planned != 0) return {};
     tried += quota.late ? 0 : 1;
   }
-  tried_in_vain_ = quota.late && quota.planned == 0 ? first + std::max(tried, std::size_t{1}) : 0;
+  const bool vain = quota.late && quota.planned == 0;
+  in_vain = vain ? static_cast<std::uint32_t>(first + std::max(tried, std::size_t{1})) : 0;
   return {};
 }
 

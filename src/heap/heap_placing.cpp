@@ -53,6 +53,7 @@ Result<HeapAllocation> HeapState::place(const HeapRequest& request, std::uint32_
   if (const Result<void> seen = make_visible(record, request); !seen) return give_up(seen.error());
   record.movable = request.movable && record.space != nullptr && record.pool == 0;
   record.mover = request.mover;
+  record.mapping_asked = request.mapping != Mapping::none;
   record.plain = may_keep(record);
   if (record.plain) places_.join();
   prepare_guards(record);

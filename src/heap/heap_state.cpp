@@ -113,28 +113,27 @@ void HeapState::collect_blocks() noexcept {
 
 // What is lazily allocated counts as held by nobody (V14), and so goes back whatever the target.
 template <class Held>
-void HeapState::give_back_blocks_of(Bytes target, Held&& held_by) noexcept {
+void HeapState::give_back_blocks_of(std::uint32_t heaps, Bytes target, Held&& held) noexcept {
   give_back_kept();
   gate_.release_leaving();
   visit_spaces([&](BlockSpace& space) {
     const MemoryType& type = gate_.profile().memory_types[space.config().memory_type];
-    const Bytes held = held_by(type);
+    if ((heaps >> type.heap & 1U) == 0) return;
+    const Bytes now = held();
     if (type.lazily_allocated) {
       (void)space.give_back(kMaxBytes);
-    } else if (held > target) {
-      (void)space.give_back(held - target);
+    } else if (now > target) {
+      (void)space.give_back(now - target);
     }
   });
 }
 
 void HeapState::give_back_blocks(Bytes target) noexcept {
-  give_back_blocks_of(target, [this](const MemoryType&) { return gate_.committed(); });
+  give_back_blocks_of(~0U, target, [this] { return gate_.committed(); });
 }
 
 void HeapState::give_back_blocks(std::uint32_t heap, Bytes target) noexcept {
-  give_back_blocks_of(target, [=, this](const MemoryType& type) {
-    return type.heap == heap ? gate_.committed(heap) : Bytes{};
-  });
+  give_back_blocks_of(1U << heap, target, [=, this] { return gate_.committed(heap); });
 }
 
 }  // namespace vaspace

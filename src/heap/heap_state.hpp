@@ -191,9 +191,9 @@ class HeapState {
   void give_back_kept(const KeptPlaces::Pause& pause) noexcept;
   [[nodiscard]] std::array<Tally, kMaxMemoryTypes> tallies(const KeptPlaces::Pause& pause) const noexcept;
   [[nodiscard]] Result<HeapAllocation> count_in(std::uint32_t index) noexcept;
-  // held_by(memory type): how much is held of what is to come down to the target.
+  // Of heaps whose bit is set; held(): of what is to come down to the target.
   template <class Held>
-  void give_back_blocks_of(Bytes target, Held&& held_by) noexcept;
+  void give_back_blocks_of(std::uint32_t heaps, Bytes target, Held&& held) noexcept;
   [[nodiscard]] bool wants_own_block(const MemoryRequirements& needs, const HeapRequest& request,
                                      std::uint32_t memory_type) const noexcept;
   [[nodiscard]] Result<void> make_visible(Record& record, const HeapRequest& request) noexcept;
@@ -210,8 +210,11 @@ class HeapState {
   [[nodiscard]] HeapAllocationInfo info_of(std::uint32_t index) const noexcept;
   // The records' lock is held. Errors: unknown_handle, stale_handle.
   [[nodiscard]] bool names_record(const HeapAllocation& allocation) const noexcept {
-    if (allocation.shelf != 0 || !records_.is_live(allocation.id)) return false;
-    const Record& record = records_[allocation.id.index];
+    return allocation.shelf == 0 && records_.is_live(allocation.id) &&
+           is_at(records_[allocation.id.index], allocation);
+  }
+  // A handle of another heap, or of before a move, names another place.
+  [[nodiscard]] static bool is_at(const Record& record, const HeapAllocation& allocation) noexcept {
     return record.cut.block->reservation.address + record.cut.offset == allocation.address;
   }
   // ... and no free goes past the lock from now on.
@@ -270,8 +273,9 @@ class HeapState {
   HostArray<OpenMove> moves_;
   std::array<Tally, kMaxMemoryTypes> tallies_{};  // what did not go through kept places
   std::uint64_t open_moves_ = 0;
-  // Sources that were tried in vain when the time was up: the next planning begins behind them.
-  std::size_t tried_in_vain_ = 0;
+  // By mover: how many sources were tried in vain when its time was up; its next planning begins behind as
+  // many.
+  std::array<std::uint32_t, 256> tried_in_vain_{};
 };
 
 }  // namespace vaspace

@@ -1,8 +1,8 @@
 // Places of freed allocations, kept by the thread that freed them for whatever of the same size it asks for
 // next; and what has gone that way, by memory type.
 //
-//   free:     park the record, push it           }  under a lock that no other thread wants,
-//   allocate: pop one of this size, revive it    }  but for those below
+//   free:     park the record, push it           }  under a lock that hardly another thread wants: those
+//   allocate: pop one of this size, revive it    }  whose numbers are equal modulo 32, and those below
 //   collect, report, trim, moves, a block more:  a pause, in which all of them are emptied
 //
 // Always true: a record in here is kept, and counts as none that lives; its place is taken. The counts of one

@@ -30,7 +30,8 @@ struct Record {
   bool aliasable = false;
   bool exportable = false;
   bool persistent = false;  // mapped as long as it lives
-  bool plain = false;       // when it ends its place may be kept
+  bool mapping_asked = false;
+  bool plain = false;  // when it ends its place may be kept
   std::uint8_t memory_type = 0;
   // Where it lies: a piece of a space, or, without one, a block of its own.
   BlockSpace* space = nullptr;
@@ -80,6 +81,10 @@ class RecordTable {
     std::uint64_t now = life(id.generation, RecordState::live);
     return life_of(id.index).compare_exchange_strong(now, life(next(id.generation), RecordState::kept),
                                                      std::memory_order_acq_rel, std::memory_order_relaxed);
+  }
+  // Of one that has just been parked: it lives on under the same id.
+  void unpark(AllocationId id) noexcept {
+    life_of(id.index).store(life(id.generation, RecordState::live), std::memory_order_release);
   }
   void revive(std::uint32_t index) noexcept {
     life_of(index).store(life(generation_of(index), RecordState::live), std::memory_order_release);

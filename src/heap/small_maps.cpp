@@ -7,7 +7,7 @@ namespace vaspace {
 using Lock = std::lock_guard<std::mutex>;
 
 std::uint32_t& SmallMaps::link_to(const HeapAllocation& allocation) noexcept {
-  std::uint32_t* link = &head_of(allocation);
+  std::uint32_t* link = &heads_[bucket_of(allocation.id)];
   while (*link != kNone) {
     Entry& entry = entries_[*link];
     if (entry.id == allocation.id && entry.shelf == allocation.shelf) break;
@@ -18,10 +18,10 @@ std::uint32_t& SmallMaps::link_to(const HeapAllocation& allocation) noexcept {
 
 void SmallMaps::drop(std::uint32_t& link) noexcept {
   const std::uint32_t index = link;
+  in_bucket_[bucket_of(entries_[index].id)].fetch_sub(1, std::memory_order_relaxed);
   link = entries_[index].next;
   entries_[index] = {.next = first_free_};
   first_free_ = index;
-  live_.fetch_sub(1, std::memory_order_relaxed);
 }
 
 bool SmallMaps::add(const HeapAllocation& allocation) noexcept {
@@ -36,24 +36,32 @@ bool SmallMaps::add(const HeapAllocation& allocation) noexcept {
   }
   const std::uint32_t index = first_free_;
   first_free_ = entries_[index].next;
-  std::uint32_t& head = head_of(allocation);
+  std::uint32_t& head = heads_[bucket_of(allocation.id)];
   entries_[index] = {
       .id = allocation.id, .shelf = allocation.shelf, .count = 1, .next = std::exchange(head, index)};
-  live_.fetch_add(1, std::memory_order_relaxed);
+  in_bucket_[bucket_of(allocation.id)].fetch_add(1, std::memory_order_relaxed);
   return true;
 }
 
-bool SmallMaps::remove(const HeapAllocation& allocation) noexcept {
-  if (!any()) return false;
+bool SmallMaps::begin_remove(const HeapAllocation& allocation) noexcept {
+  if (!may_hold(allocation.id)) return false;
+  const Lock lock(mutex_);
+  const std::uint32_t there = link_to(allocation);
+  if (there == kNone || entries_[there].count == 0) return false;
+  --entries_[there].count;
+  return true;
+}
+
+void SmallMaps::end_remove(const HeapAllocation& allocation, bool done) noexcept {
   const Lock lock(mutex_);
   std::uint32_t& link = link_to(allocation);
-  if (link == kNone) return false;
-  if (--entries_[link].count == 0) drop(link);
-  return true;
+  if (link == kNone) return;  // it has ended meanwhile
+  if (!done) ++entries_[link].count;
+  if (entries_[link].count == 0) drop(link);
 }
 
 std::uint32_t SmallMaps::forget(const HeapAllocation& allocation) noexcept {
-  if (!any()) return 0;
+  if (!may_hold(allocation.id)) return 0;
   const Lock lock(mutex_);
   std::uint32_t& link = link_to(allocation);
   if (link == kNone) return 0;

@@ -38,7 +38,7 @@ struct MoveBudget {
   std::uint32_t moves = ~0U;
   std::uint8_t mover = 0;  // whose: HeapRequest::mover. Several who copy may share a heap.
   // Asked before each block and each allocation that is looked at, where it is given: true ends the planning;
-  // the next one begins behind the blocks that were tried in vain. It must not call the heap.
+  // the mover's next one begins behind as many blocks as were tried in vain. It must not call the heap.
   void* user = nullptr;
   bool (*out_of_time)(void* user) noexcept = nullptr;
   // Where it is given: told whether more may be planned with more budget, or once moves that are under way

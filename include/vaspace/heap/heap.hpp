@@ -53,8 +53,8 @@ struct TimelineReader {
 };
 
 // Who holds memory through a heap that nobody uses just now: asked to let go of it before a request is
-// refused or passes the budget. Called on the thread of that request, with no lock held; it may free, not
-// allocate.
+// refused, passes the budget or gets a worse memory type. Called on the thread of that request, with no lock
+// held; it may free, not allocate.
 struct PressureHandler {
   void* user = nullptr;
   void (*give_back)(void* user) noexcept = nullptr;
@@ -143,7 +143,8 @@ class BasicHeap {
   // Gives everything back, what is retired too: the device is done. What is still live is told to on_leak.
   ~BasicHeap();
 
-  // Tries the types that choose_memory_types ranks, best first, then once more after giving back all that is
+  // Tries the types that choose_memory_types ranks, best first (of whose heap what is unused is given back
+  // before the next is tried), then once more after giving back all that is
   // unused. Errors: invalid_size, invalid_alignment, invalid_argument (type bits that name no type, a
   // priority outside [0, 1], a dedicated resource without a handle, contradictions), not_supported (no type
   // has what is needed; a feature that is not on), too_large, out_of_device_memory (device or budget),
@@ -266,7 +267,8 @@ class BasicHeap {
   [[nodiscard]] const HeapConfig& config() const noexcept;
   [[nodiscard]] Backend& backend() const noexcept;
 
-  // Cheap enough for every frame: sums over what is kept anyway, no driver call.
+  // Cheap enough for every frame: sums over what is known anyway, no driver call. Places that are kept for
+  // the next of their size are given back first.
   [[nodiscard]] HeapReport report() const noexcept;
   // Calls visit for every live allocation; it must not call back. O(everything), under locks.
   void for_each(void (*visit)(void* user, const HeapAllocationInfo& info) noexcept,
