@@ -46,15 +46,17 @@ std::shared_ptr<Backend> open_address(Bytes device_size) {
   return owned(AddressBackend::create(config), "address");
 }
 
-std::shared_ptr<Backend> open_by_name(std::string_view name, [[maybe_unused]] std::string_view device,
-                                      Bytes device_size) {
-  if (name == "cpu") return open_cpu(device_size);
-  if (name == "address") return open_address(device_size);
+OpenBackend open_by_name(std::string_view name, [[maybe_unused]] std::string_view device, Bytes device_size) {
+  if (name == "cpu") return {.backend = open_cpu(device_size), .counting = nullptr};
+  if (name == "address") return {.backend = open_address(device_size), .counting = nullptr};
 #ifdef VASPACE_TOOLS_VULKAN
-  if (name == "vulkan") return open_vulkan_backend(device);
+  if (name == "vulkan") return {.backend = open_vulkan_backend(device), .counting = nullptr};
 #endif
 #ifdef VASPACE_TOOLS_CUDA
-  if (name == "cuda") return open_cuda_backend(device);
+  if (name == "cuda") {
+    const std::shared_ptr<cuda::Backend> backend = open_cuda_backend(device);
+    return {.backend = backend, .counting = nullptr, .can_export = backend->can_export()};
+  }
 #endif
   throw Failed(fmt::format("this vaspace was built without the {} backend", name));
 }
@@ -86,7 +88,7 @@ std::vector<std::string> device_names([[maybe_unused]] std::string_view backend)
 }
 
 OpenBackend open_backend(std::string_view name, std::string_view device, Bytes device_size) {
-  OpenBackend open{.backend = open_by_name(name, device, device_size), .counting = nullptr};
+  OpenBackend open = open_by_name(name, device, device_size);
   // CUDA's has found it: by its number, which is not its name, or by its name.
   if (!device.empty() && name != "cuda" && device != open.device_name())
     throw Failed(

@@ -25,6 +25,7 @@ inline constexpr std::array<std::string_view, 4> kBackendNames{"cpu", "address",
 struct OpenBackend {
   std::shared_ptr<Backend> backend;
   std::unique_ptr<CountingBackend> counting;
+  bool can_export = false;  // the device can, whether or not memory is made so here
 
   [[nodiscard]] const DeviceProfile& profile() const { return backend->profile(); }
   [[nodiscard]] std::string device_name() const { return profile().name.data(); }

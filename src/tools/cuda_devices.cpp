@@ -4,8 +4,6 @@
 #include <fmt/format.h>
 #include <optional>
 
-#include "vaspace/backends/cuda.hpp"
-
 #include "failed.hpp"
 
 namespace vaspace::tools {
@@ -55,7 +53,7 @@ std::vector<std::string> cuda_device_names() {
 }
 
 // A device that cannot be opened has no name to be found by, and is no reason to miss those behind it.
-std::shared_ptr<Backend> open_cuda_backend(std::string_view device) {
+std::shared_ptr<cuda::Backend> open_cuda_backend(std::string_view device) {
   const int count = count_devices();
   if (device.empty()) return open_number(0);
   if (const std::optional<int> number = number_in(device)) {

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "vaspace/device/backend.hpp"
+#include "vaspace/backends/cuda.hpp"
 
 namespace vaspace::tools {
 
@@ -16,6 +16,6 @@ namespace vaspace::tools {
 
 // `device`: a number ("1", "cuda:1"), or a name: the first device that has it. Empty: the first. Throws
 // Failed, with the driver's reason.
-[[nodiscard]] std::shared_ptr<Backend> open_cuda_backend(std::string_view device);
+[[nodiscard]] std::shared_ptr<cuda::Backend> open_cuda_backend(std::string_view device);
 
 }  // namespace vaspace::tools

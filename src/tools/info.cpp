@@ -7,6 +7,9 @@
 #include "bytes_text.hpp"
 #include "failed.hpp"
 #include "json_file.hpp"
+#ifdef VASPACE_TOOLS_VULKAN
+#include "vulkan_info.hpp"
+#endif
 
 namespace vaspace::tools {
 
@@ -50,7 +53,8 @@ Json types_json(const DeviceProfile& profile) {
   return types;
 }
 
-Json capabilities_json(const Capabilities& can) {
+Json capabilities_json(const OpenBackend& open) {
+  const Capabilities& can = open.profile().capabilities;
   return {{"bind", can.bind},
           {"reserve_commits", can.reserve_commits},
           {"partial_unbind", can.partial_unbind},
@@ -61,7 +65,7 @@ Json capabilities_json(const Capabilities& can) {
           {"map", can.map},
           {"copy", can.copy},
           {"set_access", can.set_access},
-          {"external_memory", can.external_memory},
+          {"external_memory", can.external_memory || open.can_export},
           {"dedicated", can.dedicated},
           {"device_address", can.device_address},
           {"measures_physical", can.measures_physical},
@@ -80,13 +84,17 @@ Json device_json(const OpenBackend& open) {
           {"memory_types", types_json(profile)},
           {"page_bytes", pages},
           {"reservation_granularity_bytes", profile.reservation_granularity.value},
-          {"capabilities", capabilities_json(profile.capabilities)}};
+          {"capabilities", capabilities_json(open)}};
 }
 
 // One that cannot be opened is told in its place: those behind it are there all the same.
 Json device_json(std::string_view backend, const std::string& device) {
   try {
-    return device_json(open_backend(backend, device, kPlayedSize));
+    Json json = device_json(open_backend(backend, device, kPlayedSize));
+#ifdef VASPACE_TOOLS_VULKAN
+    if (backend == "vulkan") json["vulkan"] = vulkan_facts(device);
+#endif
+    return json;
   } catch (const Failed& failed) {
     return {{"name", device}, {"refused", failed.what()}};
   }
@@ -115,6 +123,23 @@ std::string bytes_of(const Json& number) {
   return bytes_text(Bytes{number.get<std::uint64_t>()});
 }
 
+// Of a Vulkan device: what it was opened with, and what lies behind sparse buffers there.
+std::string vulkan_text(const Json& facts) {
+  std::string text = fmt::format("    enabled: {}\n", flags_text(facts["features"]));
+  text += fmt::format("    granularity {}, atom {}{}\n", bytes_of(facts["buffer_image_granularity_bytes"]),
+                      bytes_of(facts["non_coherent_atom_bytes"]),
+                      facts["export_needs_dedicated"].get<bool>() ? ", exports are dedicated" : "");
+  const Json& sparse = facts["sparse"];
+  if (sparse.is_null()) return text + "    sparse: none\n";
+  if (sparse.contains("refused"))
+    return text + fmt::format("    sparse: {}\n", sparse["refused"].get<std::string>());
+  text += "    sparse: pages";
+  for (const Json& page : sparse["page_bytes"])
+    text += " " + bytes_of(page);
+  return text + fmt::format(", address space {}{}\n", bytes_of(sparse["address_space_bytes"]),
+                            sparse["null_binds"].get<bool>() ? ", null binds" : "");
+}
+
 std::string device_text(const Json& device) {
   std::string text = fmt::format("  device \"{}\"\n", device["name"].get<std::string>());
   if (device.contains("refused")) return text + fmt::format("    {}\n", device["refused"].get<std::string>());
@@ -136,6 +161,7 @@ std::string device_text(const Json& device) {
   for (const char* limit : {"max_mappings", "max_reservations", "max_reservation_bytes"}) {
     if (!can[limit].is_null()) text += fmt::format("    {}: {}\n", limit, can[limit].get<std::uint64_t>());
   }
+  if (device.contains("vulkan")) text += vulkan_text(device["vulkan"]);
   return text;
 }
 

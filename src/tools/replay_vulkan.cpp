@@ -84,9 +84,9 @@ class VulkanReplay {
                   .sub_buffers = {}};
     finish(run.result);
     const vulkan::HeapReport report = heap_->report();
-    run.backend_calls = {{"vkAllocateMemory", report.memory.device_reserves},
-                         {"vkFreeMemory", report.memory.device_releases},
-                         {"vkCreateBuffer", buffers_created_},
+    run.backend_calls = {{"vkAllocateMemory", report.memory.device_reserves + report.memory.guest_reserves},
+                         {"vkFreeMemory", report.memory.device_releases + report.sparse_releases},
+                         {"vkCreateBuffer", buffers_created_ + report.shared_buffers_created},
                          {"vkCreateImage", images_created_}};
     if (options_.sub_buffers) run.sub_buffers = sub_buffer_figures(operation);
     return run;
@@ -134,11 +134,11 @@ class VulkanReplay {
     auto buffer = options_.sub_buffers ? heap_->alloc_buffer(request) : heap_->create_buffer(request);
     if (!buffer) return fail(buffer.error());
     held.buffer = std::move(*buffer);
-    const std::uint64_t object =
-        options_.sub_buffers ? (std::uint64_t)held.buffer.buffer() : held.buffer.memory().native;
-    const Bytes offset = options_.sub_buffers ? held.buffer.offset() : held.buffer.memory().offset;
-    held.place = place(object, offset, size);
-    buffers_created_ += options_.sub_buffers ? 0 : 1;
+    const bool shares = held.buffer.is_sub_buffer();
+    const HeapAllocation memory = held.buffer.memory();
+    held.place = shares ? place((std::uint64_t)held.buffer.buffer(), held.buffer.offset(), size)
+                        : place(memory.native, memory.offset, size);
+    buffers_created_ += shares ? 0 : 1;
     return {};
   }
 

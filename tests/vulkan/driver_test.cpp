@@ -70,8 +70,7 @@ TEST_F(DriverTest, TheLayerListens) {
   info.usage = VK_BUFFER_USAGE_VERTEX_BUFFER_BIT;  // of size 0: a mistake that any driver survives
   VkBuffer wrong = VK_NULL_HANDLE;
   if (vkCreateBuffer(gpu->device, &info, nullptr, &wrong) == VK_SUCCESS) buffers.push_back(wrong);
-  EXPECT_NE(gpu->messages().find("VUID-VkBufferCreateInfo-size-00912"), std::string::npos);
-  gpu->clear_messages();
+  EXPECT_NE(gpu->take_messages({"VUID-VkBufferCreateInfo-size-00912"}), "");
 }
 
 TEST_F(DriverTest, TheProfileIsTheDrivers) {

@@ -14,6 +14,9 @@ namespace vaspace::test {
 inline constexpr std::uint32_t kTransfer =
     VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
 inline constexpr std::uint64_t kForever = ~std::uint64_t{0};
+// What the layer and the simulated driver say of a resource that is bound a second time.
+inline const std::set<std::string> kBoundTwice{"VUID-vkBindBufferMemory-buffer-07459",
+                                               "VUID-vkBindImageMemory-image-07460", "D5"};
 
 inline VkImageCreateInfo image_info(std::uint32_t side,
                                     VkImageUsageFlags usage = VK_IMAGE_USAGE_TRANSFER_SRC_BIT |
@@ -45,8 +48,11 @@ class HeapTest : public testing::Test {
     heap_config.transfer = {.queue = gpu->graphics, .family = gpu->graphics_family};
     heap_config.families = gpu->families;
     heap_config.on_refusal = {this, [](void* user, const vulkan::Refusal& refusal) noexcept {
-                                static_cast<HeapTest*>(user)->last_feature = refusal.feature;
-                                static_cast<HeapTest*>(user)->last_driver = refusal.driver;
+                                HeapTest& test = *static_cast<HeapTest*>(user);
+                                ++test.refusals;
+                                test.last_function = refusal.function;
+                                test.last_feature = refusal.feature;
+                                test.last_driver = refusal.driver;
                               }};
     heap_config.memory.small = small;
     heap_config.memory.keep = 0_B;
@@ -88,7 +94,8 @@ class HeapTest : public testing::Test {
   std::vector<vulkan::NamedFunction> own_functions;  // in place of the driver's
   MisuseHandler on_misuse{};
   HeapLeakHandler on_leak{};
-  std::string last_feature, last_driver;
+  int refusals = 0;  // told
+  std::string last_function, last_feature, last_driver;
   std::unique_ptr<TestDevice> gpu;
   HostObject<vulkan::Backend> backend;
   std::optional<vulkan::Heap> heap;

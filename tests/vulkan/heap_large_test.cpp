@@ -61,18 +61,33 @@ TEST_F(LargeTest, WhoAsksForASubBufferSeesNoBorder) {
   }
 }
 
-TEST_F(LargeTest, WhatIsNotASubBuffersIsIgnoredOnBothSides) {
+// Of its own a buffer could be all that; a range of a shared one cannot, and nobody is left to believe it.
+TEST_F(LargeTest, WhatASharedBufferCannotBeIsRefusedOnBothSides) {
   open({.profile = "discrete_rebar"});
   auto own = heap->create_buffer({.size = 64_KiB, .usage = kTransfer}).value();
   const HeapAllocation foreign = own.memory();
-  const std::uint32_t one[] = {gpu->graphics_family, 12345};
-  for (const Bytes size : {kLargest, kLargest + 4_B}) {
-    const auto made = heap->alloc_buffer({.size = size,
-                                          .usage = kVertex,
-                                          .families = one,
-                                          .aliasable = true,
-                                          .alias_of = &foreign,
-                                          .pool = {99, 99}});
+  const std::uint32_t stranger[] = {gpu->graphics_family, 12345};
+  const PoolId pool = heap->memory().create_pool({}).value();
+  for (const Bytes size : {64_KiB, kLargest + 4_B}) {
+    const vulkan::BufferRequest plain{.size = size, .usage = kVertex};
+    vulkan::BufferRequest wrong[10];
+    std::fill(std::begin(wrong), std::end(wrong), plain);
+    wrong[0].families = stranger;
+    wrong[1].aliasable = true;
+    wrong[2].alias_of = &foreign;
+    wrong[3].pool = pool;
+    wrong[4].priority = 1;
+    wrong[5].dedicated = DedicatedWish::required;
+    wrong[6].movable = true;
+    wrong[7].exportable = true;
+    wrong[8].flags = VK_BUFFER_CREATE_PROTECTED_BIT;
+    wrong[9].next = &plain;
+    for (const vulkan::BufferRequest& request : wrong)
+      EXPECT_EQ(code(heap->alloc_buffer(request)), ErrorCode::not_supported)
+          << size.value << " " << &request - wrong;
+    vulkan::BufferRequest right = plain;
+    right.families = gpu->families;
+    const auto made = heap->alloc_buffer(right);
     ASSERT_TRUE(made) << size.value << to_string(made.error().code);
     EXPECT_EQ(seen.families, gpu->families) << size.value;
   }
@@ -139,6 +154,7 @@ TEST_F(HeapTest, V1_MemoryWithoutAWordAboutItTakesImages) {
 struct Leaks {
   std::vector<std::string> names;
   std::vector<Bytes> sizes;
+  std::vector<std::uint64_t> user_data;
 };
 
 TEST_F(HeapTest, ForgottenSubBuffersAreTold) {
@@ -147,15 +163,18 @@ TEST_F(HeapTest, ForgottenSubBuffersAreTold) {
     on_leak = {&leaks, [](void* user, const HeapAllocationInfo& leaked) noexcept {
                  static_cast<Leaks*>(user)->names.emplace_back(leaked.name);
                  static_cast<Leaks*>(user)->sizes.push_back(leaked.allocation.size);
+                 static_cast<Leaks*>(user)->user_data.push_back(leaked.user_data);
                }};
     sparse = in_sparse;
     open({.profile = "discrete_bar256"});
     alignas(vulkan::Buffer) std::byte forgotten[sizeof(vulkan::Buffer)];
     new (forgotten) vulkan::Buffer(
-        heap->alloc_buffer({.size = 100'000_B, .usage = kVertex, .name = "mesh/rock"}).value());
+        heap->alloc_buffer({.size = 100'000_B, .usage = kVertex, .name = "mesh/rock", .user_data = 4711})
+            .value());
     close();
     EXPECT_EQ(leaks.names, std::vector<std::string>{"mesh/rock"}) << in_sparse;
     EXPECT_EQ(leaks.sizes, std::vector<Bytes>{100'000_B}) << in_sparse;
+    EXPECT_EQ(leaks.user_data, std::vector<std::uint64_t>{4711}) << in_sparse;
   }
 }
 

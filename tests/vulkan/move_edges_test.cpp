@@ -81,8 +81,7 @@ TEST_F(MoveTest, NamesMoveToo) {
     // Bound twice, which is reported, by the name that was told.
     if (is_image) (void)heap->bind(move.destination_image, move.move.destination);
     if (!is_image) (void)heap->bind(move.destination_buffer, move.move.destination);
-    const std::string told = gpu->messages();
-    gpu->clear_messages();
+    const std::string told = gpu->take_messages(kBoundTwice);
     EXPECT_NE(told.find(is_image ? "bark/" : "mesh/"), std::string::npos) << told;
     (is_image ? moved_images : buffers) += 1;
     EXPECT_TRUE(heap->abandon_move(move));

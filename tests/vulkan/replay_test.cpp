@@ -14,6 +14,7 @@ namespace {
 struct Cost {
   double operations = 0;
   double calls = 0;        // of vkAllocateMemory
+  double buffers = 0;      // vkCreateBuffer
   double peak = 0;         // committed / live, each at its own peak
   double mean = 0;         // of means over operations
   double ranges_peak = 0;  // the same behind buffers alone, of those that are sub-buffers
@@ -46,7 +47,9 @@ class Replay : public testing::TestWithParam<const char*> {
     const std::string json = contents_of(file);
     EXPECT_EQ(number(json, "failed"), 0);
     const std::size_t ranges = json.find("\"sub_buffers\"");
-    Cost cost{.operations = number(json, "operations"), .calls = number(json, "vkAllocateMemory")};
+    Cost cost{.operations = number(json, "operations"),
+              .calls = number(json, "vkAllocateMemory"),
+              .buffers = number(json, "vkCreateBuffer")};
     cost.peak = number(json, "peak_committed_bytes") / number(json, "peak_live_bytes");
     cost.mean = number(json, "mean_committed_bytes") / number(json, "mean_live_bytes");
     if (ranges != std::string::npos) {
@@ -72,10 +75,25 @@ INSTANTIATE_TEST_SUITE_P(Traces, Replay,
 
 // Half of the operations, at the most, are frees.
 TEST_P(Replay, PlainBlocksAreFewAndFull) {
-  const Cost cost = replay(simulated("discrete_bar256"));
-  EXPECT_LE(cost.calls * 50, cost.operations / 2);
-  EXPECT_LE(cost.peak, 1.30);
-  EXPECT_LE(cost.mean, 2.2);
+  for (const char* profile : {"discrete_bar256", "count_64"}) {
+    const Cost cost = replay(simulated(profile));
+    EXPECT_LE(cost.calls * 50, cost.operations / 2) << profile;
+    EXPECT_LE(cost.peak, 1.30) << profile;
+    EXPECT_LE(cost.mean, 2.2) << profile;
+  }
+}
+
+// Images at 64 KiB, as some drivers want them, are not what lives: the peak's limit does not hold there.
+// Where granularity is 64 KiB the two kinds have blocks of their own, and those are twice as many.
+TEST_P(Replay, PlainBlocksOfDevicesThatWantMore) {
+  const Cost aligned = replay(simulated("discrete_bar256"), "--align-images 65536");
+  EXPECT_LE(aligned.calls * 50, aligned.operations / 2);
+  EXPECT_LE(aligned.peak, 1.50);
+  EXPECT_LE(aligned.mean, 2.2);
+  const Cost apart = replay(simulated("granularity_64k"));
+  EXPECT_LE(apart.calls * 30, apart.operations / 2);
+  EXPECT_LE(apart.peak, 1.30);
+  EXPECT_LE(apart.mean, 2.2);
 }
 
 TEST_P(Replay, SubBuffersInSparseBuffersHoldWhatLives) {
@@ -84,7 +102,12 @@ TEST_P(Replay, SubBuffersInSparseBuffersHoldWhatLives) {
   EXPECT_LE(cost.ranges_peak, 1.10);
   EXPECT_LE(cost.peak, 1.30);
   EXPECT_LE(cost.mean, 1.5);
-  EXPECT_LE(cost.calls * 50, cost.operations / 2);
+  // Nothing is retained, so that memory objects come and go with the pages: they are many.
+  EXPECT_LE(cost.calls, cost.operations);
+  const Cost plain = replay(simulated("discrete_bar256"));
+  EXPECT_GT(cost.calls, 2 * plain.calls) << "those of sparse buffers are counted";
+  EXPECT_GT(cost.buffers, 0) << "sparse ones are counted";
+  EXPECT_LT(cost.buffers, plain.buffers);
 }
 
 // Bursts of staging are half of the peak; two traces end in one.

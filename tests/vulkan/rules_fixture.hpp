@@ -26,8 +26,11 @@ class RulesTest : public HeapTest {
     config.transfer = {.queue = gpu->graphics, .family = gpu->graphics_family};
     config.families = gpu->families;
     config.on_refusal = {this, [](void* user, const vulkan::Refusal& refusal) noexcept {
-                           static_cast<RulesTest*>(user)->last_feature = refusal.feature;
-                           static_cast<RulesTest*>(user)->last_driver = refusal.driver;
+                           RulesTest& test = *static_cast<RulesTest*>(user);
+                           ++test.refusals;
+                           test.last_function = refusal.function;
+                           test.last_feature = refusal.feature;
+                           test.last_driver = refusal.driver;
                          }};
     change(config);
     heap.emplace(vulkan::Heap::create(*backend, config).value());

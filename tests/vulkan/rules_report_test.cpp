@@ -118,6 +118,37 @@ TEST_F(RulesTest, SteadyStateTakesNoLockAndMakesNoDriverCall) {
   }
 }
 
+// What the report says of the driver's calls is what the driver has seen.
+TEST_F(RulesTest, CallsForSubBuffersAreCounted) {
+  for (const bool in_sparse : {true, false}) {
+    sparse = in_sparse;
+    open({.profile = "discrete_bar256", .validate = false});
+    const auto calls = [](const char* function) { return TestDevice::control().call_count(function); };
+    const std::uint64_t first[] = {calls("vkAllocateMemory"), calls("vkFreeMemory"), calls("vkCreateBuffer")};
+    std::vector<vulkan::Buffer> all;
+    std::uint64_t own = 0;
+    for (std::uint64_t i = 0; i < 60; ++i) {
+      all.push_back(
+          heap->alloc_buffer(Bytes{1000 + i * 40'000},
+                             i % 3 == 0 ? std::uint32_t{VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT} : kVertex)
+              .value());
+      if (i % 5 != 0) continue;
+      all.push_back(heap->create_buffer({.size = 300_KiB, .usage = kTransfer}).value());
+      ++own;
+    }
+    all.erase(all.begin(), all.begin() + 40);
+    heap->collect();
+    heap->trim();
+    const vulkan::HeapReport report = heap->report();
+    EXPECT_EQ(report.memory.device_reserves + report.memory.guest_reserves,
+              calls("vkAllocateMemory") - first[0]);
+    EXPECT_EQ(report.memory.device_releases + report.sparse_releases, calls("vkFreeMemory") - first[1]);
+    EXPECT_EQ(report.shared_buffers_created + own, calls("vkCreateBuffer") - first[2]);
+    EXPECT_EQ(report.memory.guest_reserves != 0, in_sparse);
+    EXPECT_GT(report.shared_buffers_created, 0U);
+  }
+}
+
 TEST_F(RulesTest, R7_ABatchIsAllOrNone) {
   open({.profile = "discrete_bar256", .validate = false});
   std::vector<vulkan::BufferRequest> requests(9, {.size = 100_KiB, .usage = kTransfer});

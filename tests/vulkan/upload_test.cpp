@@ -195,5 +195,114 @@ TEST_F(HeapTest, UploadsOutsideOfABufferAreRefused) {
   EXPECT_EQ(upload->size, 512_B);
 }
 
+// ---- what a ring is too small for, and images
+
+// Through a staging buffer of its own, which is there until the device is past the close.
+TEST_F(HeapTest, UploadsLargerThanTheRing) {
+  open({.profile = "no_sparse"});
+  const TimelineId id = add_timeline();
+  auto ring = vulkan::UploadRing::create(*heap, {.capacity = 64_KiB, .timeline = id}).value();
+  auto buffer = heap->create_buffer({.size = 1_MiB, .usage = kTransfer}).value();
+  std::vector<std::uint32_t> words((1_MiB).value / 4);
+  for (std::size_t i = 0; i < words.size(); ++i)
+    words[i] = static_cast<std::uint32_t>(i * 7 + 1);
+  const auto upload = ring.upload(buffer, 0_B, std::as_bytes(std::span(words)));
+  ASSERT_TRUE(upload) << to_string(upload.error().code);
+  ASSERT_FALSE(upload->direct);
+  EXPECT_EQ(upload->size, 1_MiB);
+  EXPECT_EQ(heap->report().buffers, 3U) << "the ring's, the buffer, and staging of its own";
+  EXPECT_EQ(ring.report().used, 0_B);
+  gpu->submit(
+      [&](VkCommandBuffer commands) {
+        const VkBufferCopy region{upload->source_offset.value, upload->destination_offset.value,
+                                  upload->size.value};
+        vkCmdCopyBuffer(commands, upload->source, upload->destination, 1, &region);
+      },
+      {}, {timeline, 1});
+  ASSERT_TRUE(ring.close(1));
+  EXPECT_EQ(heap->report().retired, 1U);
+  ASSERT_TRUE(ring.wait(1, kForever));
+  heap->collect();
+  EXPECT_EQ(heap->report().buffers, 2U);
+  vkQueueWaitIdle(gpu->graphics);
+  EXPECT_EQ(gpu->words_of(buffer.buffer(), 1_MiB), words);
+  // What nobody closed goes with the ring.
+  ASSERT_TRUE(ring.upload(buffer, 0_B, std::as_bytes(std::span(words))));
+  ASSERT_TRUE(ring.upload(buffer, 0_B, std::as_bytes(std::span(words))));
+}
+
+TEST_F(Atoms, V12_V13_ImagesAreStagedAtTheirTexels) {
+  auto ring = vulkan::UploadRing::create(*heap, {.capacity = 64_KiB, .timeline = id}).value();
+  const VkImageCreateInfo info = image_info(16);
+  const auto image = heap->create_image({.info = &info}).value();
+  std::vector<std::byte> bytes(777, std::byte{42});
+  for (int round = 0; round < 3; ++round) {
+    for (const std::uint64_t texel : {1U, 2U, 3U, 4U, 6U, 8U, 12U, 16U, 24U, 32U, 60U}) {
+      const auto upload = ring.upload(image, bytes, Bytes{texel});
+      ASSERT_TRUE(upload) << texel << to_string(upload.error().code);
+      EXPECT_EQ(upload->source_offset.value % texel, 0U) << texel;
+      EXPECT_EQ(upload->source_offset.value % 4, 0U) << texel;
+      EXPECT_TRUE(is_aligned(upload->source_offset, kAtom));
+      EXPECT_EQ(upload->destination, image.image());
+      EXPECT_EQ(upload->size, 777_B);
+      expect_atoms_of_its_own({.buffer = upload->source, .offset = upload->source_offset, .size = 777_B});
+    }
+    bytes.push_back(std::byte{1});
+    bytes.resize(777);
+  }
+  const std::vector<std::byte> large((65_KiB).value);
+  const auto alone = ring.upload(image, large, 12_B);
+  ASSERT_TRUE(alone);
+  EXPECT_EQ(alone->source_offset, 0_B);
+  EXPECT_EQ(code(ring.upload(image, {}, 4_B)), ErrorCode::invalid_argument);
+  EXPECT_EQ(code(ring.upload(image, bytes, 0_B)), ErrorCode::invalid_argument);
+  EXPECT_EQ(code(ring.upload(vulkan::Image{}, bytes, 4_B)), ErrorCode::invalid_argument);
+}
+
+// Twelve bytes a texel, under the layer, which looks at the offset.
+TEST_F(HeapTest, AnImageOfTexelsThatAreNoPowerOfTwo) {
+  open({.profile = "no_sparse"});
+  const TimelineId id = add_timeline();
+  auto ring = vulkan::UploadRing::create(*heap, {.capacity = 64_KiB, .timeline = id}).value();
+  VkImageCreateInfo info = image_info(8);
+  info.format = VK_FORMAT_R32G32B32_SFLOAT;
+  const auto image = heap->create_image({.info = &info}).value();
+  auto seen = heap->create_buffer({.size = 8_KiB, .usage = kTransfer}).value();
+  std::vector<std::uint32_t> words(8 * 8 * 3);
+  for (std::size_t i = 0; i < words.size(); ++i)
+    words[i] = static_cast<std::uint32_t>(i + 17);
+  ASSERT_TRUE(ring.write(std::as_bytes(std::span(words).first(1)))) << "what comes next begins anywhere";
+  const auto upload = ring.upload(image, std::as_bytes(std::span(words)), 12_B).value();
+  gpu->run([&](VkCommandBuffer commands) {
+    const VkImageSubresourceRange all{VK_IMAGE_ASPECT_COLOR_BIT, 0, 1, 0, 1};
+    VkImageMemoryBarrier into{};
+    into.sType = VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER;
+    into.dstAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT;
+    into.newLayout = VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL;
+    into.srcQueueFamilyIndex = into.dstQueueFamilyIndex = VK_QUEUE_FAMILY_IGNORED;
+    into.image = upload.destination;
+    into.subresourceRange = all;
+    vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_TOP_OF_PIPE_BIT, VK_PIPELINE_STAGE_TRANSFER_BIT, 0, 0,
+                         nullptr, 0, nullptr, 1, &into);
+    VkBufferImageCopy region{};
+    region.bufferOffset = upload.source_offset.value;
+    region.imageSubresource = {VK_IMAGE_ASPECT_COLOR_BIT, 0, 0, 1};
+    region.imageExtent = {8, 8, 1};
+    vkCmdCopyBufferToImage(commands, upload.source, upload.destination, VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL,
+                           1, &region);
+    VkImageMemoryBarrier out = into;
+    out.srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT;
+    out.dstAccessMask = VK_ACCESS_TRANSFER_READ_BIT;
+    out.oldLayout = VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL;
+    out.newLayout = VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL;
+    vkCmdPipelineBarrier(commands, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_TRANSFER_BIT, 0, 0,
+                         nullptr, 0, nullptr, 1, &out);
+    region.bufferOffset = 0;
+    vkCmdCopyImageToBuffer(commands, upload.destination, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, seen.buffer(),
+                           1, &region);
+  });
+  EXPECT_EQ(gpu->words_of(seen.buffer(), Bytes{words.size() * 4}), words);
+}
+
 }  // namespace
 }  // namespace vaspace::test

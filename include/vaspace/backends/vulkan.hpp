@@ -24,6 +24,8 @@
 
 // The same declarations as vulkan_core.h has; repeating a typedef is allowed.
 struct VkDeviceCreateInfo;
+struct VkBufferCreateInfo;
+struct VkImageCreateInfo;
 #if UINTPTR_MAX == UINT64_MAX
 typedef struct VkSemaphore_T* VkSemaphore;
 #else
@@ -93,6 +95,12 @@ struct BackendConfig {
   HostAllocator host = default_host_allocator();
 };
 
+// Bytes that the host sees, inside one reservation.
+struct HostRange {
+  Address address{};
+  Bytes size{};
+};
+
 // What the device says about where resources may lie, in bytes.
 struct ResourceLimits {
   Alignment uniform{1};  // of a descriptor's offset
@@ -156,6 +164,12 @@ class Backend final : public vaspace::Backend {
   [[nodiscard]] Result<void> unmap(Address address, Bytes size) noexcept override;
   [[nodiscard]] Result<void> flush(Address address, Bytes size) noexcept override;
   [[nodiscard]] Result<void> invalidate(Address address, Bytes size) noexcept override;
+  // The same of many, in one call of the driver for each kMaxRangesOfACall of them that are not coherent;
+  // what is contiguous in a memory object, once it is widened, is one range. Nothing is asked of the driver
+  // before all of them are looked at; where it refuses a call, those of later calls are not done.
+  static constexpr std::size_t kMaxRangesOfACall = 32;
+  [[nodiscard]] Result<void> flush(std::span<const HostRange> ranges) noexcept;
+  [[nodiscard]] Result<void> invalidate(std::span<const HostRange> ranges) noexcept;
 
   // {VkDeviceMemory as a number, offset in it}. O(1). Errors: unknown_address.
   [[nodiscard]] Result<NativeRange> locate(Address address) noexcept override;
@@ -168,14 +182,21 @@ class Backend final : public vaspace::Backend {
   // descriptor becomes the driver's when this succeeds. Errors: as reserve(), and not_supported as above.
   [[nodiscard]] Result<Reservation> import_reservation(const ReservationRequest& request,
                                                        ExternalHandle handle) noexcept override;
-  // Exported memory has to be dedicated on this device (V18).
+  // Exported memory of buffers for transfers has to be dedicated on this device (V18); memory that is not
+  // said to be for a resource is held to it.
   [[nodiscard]] bool export_needs_dedicated() const noexcept;
+  // The same of a buffer, and of an image: the driver says it of each usage and format. Errors: not_supported
+  // (such an image cannot be exported), the driver's own.
+  [[nodiscard]] bool export_needs_dedicated(const VkBufferCreateInfo& info) const noexcept;
+  [[nodiscard]] Result<bool> export_needs_dedicated(const VkImageCreateInfo& info) const noexcept;
 
   // What the frontend needs of the device, as the configuration gave it or the device says; `account` is
   // filled in, so that a backend made of this configuration counts with this one.
   [[nodiscard]] VkDevice device() const noexcept;
   [[nodiscard]] const BackendConfig& config() const noexcept;
   [[nodiscard]] const ResourceLimits& resource_limits() const noexcept;
+  // Budgets are the driver's (VK_EXT_memory_budget), not the sizes of heaps.
+  [[nodiscard]] bool reads_budgets() const noexcept;
   // What is held of the device by all that count here; whoever else takes memory objects or sparse address
   // space of it claims them here.
   [[nodiscard]] DeviceAccount& account() const noexcept;

@@ -54,6 +54,10 @@ const ResourceLimits& Backend::resource_limits() const noexcept {
   return state_->limits.resources;
 }
 
+bool Backend::reads_budgets() const noexcept {
+  return state_->limits.memory_budget;
+}
+
 DeviceAccount& Backend::account() const noexcept {
   return *state_->account;
 }
@@ -204,7 +208,7 @@ Result<std::uint64_t> Backend::reached(TimelineId timeline) noexcept {
   if (!semaphore) return fail(semaphore.error());
   std::uint64_t value = 0;
   const VkResult result = state_->driver.get_counter_value(state_->driver.device, *semaphore, &value);
-  if (result != VK_SUCCESS) return refusal(result);
+  if (result != VK_SUCCESS) return refusal(result, "vkGetSemaphoreCounterValue");
   return value;
 }
 

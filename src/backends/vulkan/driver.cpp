@@ -124,6 +124,7 @@ Result<void> load_physical_device(Source& source, Driver& driver) noexcept {
     return found;
   source.find_if_there("vkGetPhysicalDeviceQueueFamilyProperties", driver.get_queue_families);
   source.find_if_there("vkGetPhysicalDeviceExternalBufferProperties", driver.get_external_buffer_properties);
+  source.find_if_there("vkGetPhysicalDeviceImageFormatProperties2", driver.get_image_format_properties2);
   source.find_if_there("vkGetPhysicalDeviceSparseImageFormatProperties2", driver.get_sparse_formats);
   return {};
 }
@@ -154,27 +155,6 @@ Result<void> Driver::load(const BackendConfig& config, Driver& driver) noexcept 
   driver.set_object_name = either<PFN_vkSetDebugUtilsObjectNameEXT>(lookup, "vkSetDebugUtilsObjectNameEXT",
                                                                     "vkSetDebugUtilsObjectNameEXT");
   return {};
-}
-
-tl::unexpected<Error> refusal(VkResult result) noexcept {
-  switch (result) {
-    case VK_ERROR_OUT_OF_HOST_MEMORY:
-      return fail(ErrorCode::out_of_host_memory, result);
-    case VK_ERROR_OUT_OF_DEVICE_MEMORY:
-      return fail(ErrorCode::out_of_device_memory, result);
-    case VK_ERROR_TOO_MANY_OBJECTS:
-      return fail(ErrorCode::out_of_address_space, result);
-    case VK_ERROR_FEATURE_NOT_PRESENT:
-    case VK_ERROR_EXTENSION_NOT_PRESENT:
-    case VK_ERROR_FORMAT_NOT_SUPPORTED:
-      return fail(ErrorCode::not_supported, result);
-    case VK_TIMEOUT:
-      return fail(ErrorCode::timed_out, result);
-    case VK_ERROR_DEVICE_LOST:
-      return fail(ErrorCode::device_lost, result);
-    default:
-      return fail(ErrorCode::driver_error, result);
-  }
 }
 
 }  // namespace vaspace::vulkan

@@ -6,6 +6,7 @@
 
 #include "vaspace/backends/vulkan.hpp"
 
+#include "refusal.hpp"
 #include "volk_table.h"
 
 namespace vaspace::vulkan {
@@ -37,6 +38,7 @@ struct Driver {
   // May be null: who needs them asks first.
   PFN_vkGetPhysicalDeviceQueueFamilyProperties get_queue_families = nullptr;
   PFN_vkGetPhysicalDeviceExternalBufferProperties get_external_buffer_properties = nullptr;
+  PFN_vkGetPhysicalDeviceImageFormatProperties2 get_image_format_properties2 = nullptr;
   PFN_vkGetPhysicalDeviceSparseImageFormatProperties2 get_sparse_formats = nullptr;
   VolkDeviceTable functions{};
   // Of Vulkan 1.2, or of the extensions that it took them from; null where neither is enabled.
@@ -48,8 +50,5 @@ struct Driver {
   // Errors: as Backend::create.
   [[nodiscard]] static Result<void> load(const BackendConfig& config, Driver& driver) noexcept;
 };
-
-// The library's word for a VkResult that is no success; the number itself goes along as Error::native.
-[[nodiscard]] tl::unexpected<Error> refusal(VkResult result) noexcept;
 
 }  // namespace vaspace::vulkan

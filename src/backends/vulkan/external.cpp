@@ -17,7 +17,7 @@ Result<ExternalHandle> Backend::export_reservation(const Reservation& reservatio
   }
   ExternalHandle handle;
   const VkResult result = state.driver.functions.vkGetMemoryFdKHR(state.driver.device, &info, &handle.fd);
-  if (result != VK_SUCCESS) return refusal(result);
+  if (result != VK_SUCCESS) return refusal(result, "vkGetMemoryFdKHR");
   return handle;
 }
 
@@ -36,6 +36,16 @@ bool Backend::export_needs_dedicated() const noexcept {
   return state_->limits.export_needs_dedicated;
 }
 
+bool Backend::export_needs_dedicated(const VkBufferCreateInfo& info) const noexcept {
+  return state_->profile.capabilities.external_memory &&
+         vulkan::export_needs_dedicated(state_->driver, info.flags, info.usage);
+}
+
+Result<bool> Backend::export_needs_dedicated(const VkImageCreateInfo& info) const noexcept {
+  if (!state_->profile.capabilities.external_memory) return fail(ErrorCode::not_supported);
+  return vulkan::export_needs_dedicated(state_->driver, info);
+}
+
 Bytes Backend::host_pointer_alignment() const noexcept {
   return state_->limits.host_pointer_alignment;
 }
@@ -50,7 +60,7 @@ Result<std::uint32_t> Backend::host_pointer_types(const void* pointer) noexcept 
   answer.sType = VK_STRUCTURE_TYPE_MEMORY_HOST_POINTER_PROPERTIES_EXT;
   const VkResult result = state.driver.functions.vkGetMemoryHostPointerPropertiesEXT(
       state.driver.device, VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT, pointer, &answer);
-  if (result != VK_SUCCESS) return refusal(result);
+  if (result != VK_SUCCESS) return refusal(result, "vkGetMemoryHostPointerPropertiesEXT");
   return answer.memoryTypeBits;
 }
 

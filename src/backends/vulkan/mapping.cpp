@@ -34,7 +34,7 @@ Result<std::byte*> Backend::map(Address address, Bytes size) noexcept {
   MemoryObject& object = state.objects[range.slot];
   if (result != VK_SUCCESS) {
     object.maps = 0;
-    return refusal(result);
+    return refusal(result, "vkMapMemory");
   }
   object.mapped = static_cast<std::byte*>(data);
   return object.mapped + range.offset.value;
@@ -78,28 +78,74 @@ VkMappedMemoryRange Backend::State::widened(const ObjectRange& range, Bytes size
   return mapped;
 }
 
-Result<void> Backend::State::synchronise(Address address, Bytes size, MappedCall call) noexcept {
-  VkMappedMemoryRange mapped{};
-  {
+namespace {
+
+// Behind each other in one memory object, or over each other.
+bool joins(const VkMappedMemoryRange& first, const VkMappedMemoryRange& second) noexcept {
+  return first.memory == second.memory && second.offset >= first.offset &&
+         second.offset <= first.offset + first.size;
+}
+
+}  // namespace
+
+// Who is refused by this library has had nothing done: all are looked at before the first call.
+Result<void> Backend::State::synchronise(std::span<const HostRange> ranges, MappedCall call,
+                                         const char* name) noexcept {
+  const auto mapped_at = [this](const HostRange& range) -> Result<ObjectRange> {
+    const auto found = mappable(range.address, range.size);
+    if (found && objects[found->slot].maps == 0) return fail(ErrorCode::wrong_state);
+    return found;
+  };
+  if (ranges.size() > kMaxRangesOfACall) {
     const Lock lock(mutex);
-    const auto range = mappable(address, size);
-    if (!range) return fail(range.error());
-    const MemoryObject& object = objects[range->slot];
-    if (object.maps == 0) return fail(ErrorCode::wrong_state);
-    if (profile.memory_types[object.memory_type].host_coherent) return {};
-    mapped = widened(*range, size);
+    for (const HostRange& range : ranges) {
+      if (const auto found = mapped_at(range); !found) return fail(found.error());
+    }
   }
-  const VkResult result = call(driver.device, 1, &mapped);
-  if (result != VK_SUCCESS) return refusal(result);
+  VkMappedMemoryRange gathered[kMaxRangesOfACall];
+  for (std::size_t next = 0; next < ranges.size();) {
+    std::uint32_t count = 0;
+    {
+      const Lock lock(mutex);
+      for (; next < ranges.size(); ++next) {
+        const auto found = mapped_at(ranges[next]);
+        if (!found) return fail(found.error());
+        if (profile.memory_types[objects[found->slot].memory_type].host_coherent) continue;
+        const VkMappedMemoryRange mapped = widened(*found, ranges[next].size);
+        if (count != 0 && joins(gathered[count - 1], mapped)) {
+          VkMappedMemoryRange& last = gathered[count - 1];
+          last.size = std::max(last.offset + last.size, mapped.offset + mapped.size) - last.offset;
+          continue;
+        }
+        if (count == kMaxRangesOfACall) break;
+        gathered[count++] = mapped;
+      }
+    }
+    if (count == 0) return {};
+    const VkResult result = call(driver.device, count, gathered);
+    if (result != VK_SUCCESS) return refusal(result, name);
+  }
   return {};
 }
 
 Result<void> Backend::flush(Address address, Bytes size) noexcept {
-  return state_->synchronise(address, size, state_->driver.functions.vkFlushMappedMemoryRanges);
+  const HostRange range{address, size};
+  return flush({&range, 1});
 }
 
 Result<void> Backend::invalidate(Address address, Bytes size) noexcept {
-  return state_->synchronise(address, size, state_->driver.functions.vkInvalidateMappedMemoryRanges);
+  const HostRange range{address, size};
+  return invalidate({&range, 1});
+}
+
+Result<void> Backend::flush(std::span<const HostRange> ranges) noexcept {
+  return state_->synchronise(ranges, state_->driver.functions.vkFlushMappedMemoryRanges,
+                             "vkFlushMappedMemoryRanges");
+}
+
+Result<void> Backend::invalidate(std::span<const HostRange> ranges) noexcept {
+  return state_->synchronise(ranges, state_->driver.functions.vkInvalidateMappedMemoryRanges,
+                             "vkInvalidateMappedMemoryRanges");
 }
 
 }  // namespace vaspace::vulkan

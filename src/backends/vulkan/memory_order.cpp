@@ -50,7 +50,7 @@ void MemoryOrder::import_host_pointer(void* pointer) noexcept {
 Result<VkDeviceMemory> MemoryOrder::allocate(const Driver& driver) const noexcept {
   VkDeviceMemory memory = VK_NULL_HANDLE;
   const VkResult result = driver.functions.vkAllocateMemory(driver.device, &info_, nullptr, &memory);
-  if (result != VK_SUCCESS) return refusal(result);
+  if (result != VK_SUCCESS) return refusal(result, "vkAllocateMemory");
   return memory;
 }
 

@@ -42,35 +42,24 @@ void read_memory(const Driver& driver, DeviceProfile& profile) noexcept {
 Result<bool> has_extension(const Driver& driver, const char* name, const HostAllocator& host) noexcept {
   std::uint32_t count = 0;
   VkResult result = driver.enumerate_extensions(driver.physical_device, nullptr, &count, nullptr);
-  if (result != VK_SUCCESS) return refusal(result);
+  if (result != VK_SUCCESS) return refusal(result, "vkEnumerateDeviceExtensionProperties");
   HostArray<VkExtensionProperties> list(host);
   if (!list.resize(count)) return fail(ErrorCode::out_of_host_memory);
   result = driver.enumerate_extensions(driver.physical_device, nullptr, &count, list.data());
-  if (result != VK_SUCCESS && result != VK_INCOMPLETE) return refusal(result);
+  if (result != VK_SUCCESS && result != VK_INCOMPLETE)
+    return refusal(result, "vkEnumerateDeviceExtensionProperties");
   return std::any_of(list.begin(), list.begin() + count, [&](const VkExtensionProperties& extension) {
     return std::strncmp(extension.extensionName, name, VK_MAX_EXTENSION_NAME_SIZE) == 0;
   });
-}
-
-// V18. What needs dedicated memory as a buffer needs it as an image, on all drivers that are known.
-bool export_needs_dedicated(const Driver& driver) noexcept {
-  if (driver.get_external_buffer_properties == nullptr) return false;
-  VkPhysicalDeviceExternalBufferInfo info{};
-  info.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_BUFFER_INFO;
-  info.usage = VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
-  info.handleType = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT;
-  VkExternalBufferProperties answer{};
-  answer.sType = VK_STRUCTURE_TYPE_EXTERNAL_BUFFER_PROPERTIES;
-  driver.get_external_buffer_properties(driver.physical_device, &info, &answer);
-  return (answer.externalMemoryProperties.externalMemoryFeatures &
-          VK_EXTERNAL_MEMORY_FEATURE_DEDICATED_ONLY_BIT) != 0;
 }
 
 // A device function of an extension is there exactly where the extension is enabled.
 void read_external_memory(const Driver& driver, VkDeviceSize host_pointer_alignment, Capabilities& can,
                           DeviceLimits& limits) noexcept {
   can.external_memory = driver.functions.vkGetMemoryFdKHR != nullptr;
-  limits.export_needs_dedicated = can.external_memory && export_needs_dedicated(driver);
+  constexpr VkBufferUsageFlags kTransfer =
+      VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
+  limits.export_needs_dedicated = can.external_memory && export_needs_dedicated(driver, 0, kTransfer);
   if (driver.functions.vkGetMemoryHostPointerPropertiesEXT != nullptr)
     limits.host_pointer_alignment = Bytes{std::max<VkDeviceSize>(host_pointer_alignment, 1)};
 }
@@ -91,6 +80,46 @@ ResourceLimits read_resource_limits(const VkPhysicalDeviceLimits& limits, std::u
 }
 
 }  // namespace
+
+bool export_needs_dedicated(const Driver& driver, VkBufferCreateFlags flags,
+                            VkBufferUsageFlags usage) noexcept {
+  if (driver.get_external_buffer_properties == nullptr) return false;
+  VkPhysicalDeviceExternalBufferInfo info{};
+  info.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_BUFFER_INFO;
+  info.flags = flags;
+  info.usage = usage;
+  info.handleType = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT;
+  VkExternalBufferProperties answer{};
+  answer.sType = VK_STRUCTURE_TYPE_EXTERNAL_BUFFER_PROPERTIES;
+  driver.get_external_buffer_properties(driver.physical_device, &info, &answer);
+  return (answer.externalMemoryProperties.externalMemoryFeatures &
+          VK_EXTERNAL_MEMORY_FEATURE_DEDICATED_ONLY_BIT) != 0;
+}
+
+Result<bool> export_needs_dedicated(const Driver& driver, const VkImageCreateInfo& image) noexcept {
+  if (driver.get_image_format_properties2 == nullptr) return false;
+  VkPhysicalDeviceExternalImageFormatInfo external{};
+  external.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_IMAGE_FORMAT_INFO;
+  external.handleType = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT;
+  VkPhysicalDeviceImageFormatInfo2 info{};
+  info.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_IMAGE_FORMAT_INFO_2;
+  info.pNext = &external;
+  info.format = image.format;
+  info.type = image.imageType;
+  info.tiling = image.tiling;
+  info.usage = image.usage;
+  info.flags = image.flags;
+  VkExternalImageFormatProperties shared{};
+  shared.sType = VK_STRUCTURE_TYPE_EXTERNAL_IMAGE_FORMAT_PROPERTIES;
+  VkImageFormatProperties2 answer{};
+  answer.sType = VK_STRUCTURE_TYPE_IMAGE_FORMAT_PROPERTIES_2;
+  answer.pNext = &shared;
+  const VkResult result = driver.get_image_format_properties2(driver.physical_device, &info, &answer);
+  if (result != VK_SUCCESS) return refusal(result, "vkGetPhysicalDeviceImageFormatProperties2");
+  const VkExternalMemoryFeatureFlags features = shared.externalMemoryProperties.externalMemoryFeatures;
+  if ((features & VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT) == 0) return fail(ErrorCode::not_supported);
+  return (features & VK_EXTERNAL_MEMORY_FEATURE_DEDICATED_ONLY_BIT) != 0;
+}
 
 Result<void> read_device(const Driver& driver, const BackendConfig& config, DeviceProfile& profile,
                          DeviceLimits& limits) noexcept {

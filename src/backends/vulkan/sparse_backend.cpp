@@ -77,18 +77,20 @@ std::uint32_t SparseBackend::memory_objects() const noexcept {
 
 // ---- pages
 
-// As small as the device's count of memory objects allows (V4), so that what is freed goes back: what is
-// asked for now, or that share of what is held by which all must go on growing to take the whole heap within
-// the objects that are left.
+// As small as the count of memory objects allows (V4), so that what is freed goes back: what is asked for
+// now, or that share of what is held by which all must go on growing to take the whole heap within the
+// objects that are left. The fewer they are, the more doublings fall to each: the last takes what is left,
+// whoever it is that began late.
 Bytes SparseBackend::State::next_block(std::uint32_t memory_type, Bytes least) noexcept {
   const Bytes heap = profile.heaps[heap_of(memory_type)].size;
   // A few are spared for the end, where what is left of the heap comes in pieces.
-  const auto count =
-      static_cast<std::uint32_t>(std::min<std::uint64_t>(pages.count_left(), account->memory_objects_left()));
-  const std::uint64_t left = std::max(count - std::min(count / 2, 8U), 1U);
+  const std::uint64_t count = std::min(
+      {std::uint64_t{pages.count_left()}, account->memory_objects_left(), allowance->memory_objects_left()});
+  const std::uint64_t left = std::max(count - std::min<std::uint64_t>(count / 2, 8), std::uint64_t{1});
   const std::uint64_t held = std::max(pages.held_of(memory_type), kSmallestHeld).value;
   const auto doublings = static_cast<std::uint64_t>(std::bit_width(heap.value / held));
-  const Bytes share{held * doublings / left};
+  const std::uint64_t each = (doublings + left - 1) / left;
+  const Bytes share{left >= doublings ? held * doublings / left : (held << each) - held};
   const Bytes rest{heap.value > held ? (heap.value - held) / left : 0};
   const Bytes largest = std::max({std::min(kLargestBlock, Bytes{heap.value / 8}), rest, least});
   const Bytes unheld = heap - std::min(heap, budgets.held(heap_of(memory_type)));

@@ -51,14 +51,14 @@ Result<void> SparseChain::create(const Driver& driver, const SparseConfig& confi
   info.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO;
   info.pNext = &type;
   VkResult result = driver.functions.vkCreateSemaphore(driver.device, &info, nullptr, &semaphore_);
-  if (result != VK_SUCCESS) return refusal(result);
+  if (result != VK_SUCCESS) return refusal(result, "vkCreateSemaphore");
   if (transfer_.queue == nullptr) return {};
   VkCommandPoolCreateInfo pool{};
   pool.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO;
   pool.flags = VK_COMMAND_POOL_CREATE_TRANSIENT_BIT;
   pool.queueFamilyIndex = transfer_.family;
   result = driver.functions.vkCreateCommandPool(driver.device, &pool, nullptr, &pool_);
-  if (result != VK_SUCCESS) return refusal(result);
+  if (result != VK_SUCCESS) return refusal(result, "vkCreateCommandPool");
   return {};
 }
 
@@ -75,7 +75,7 @@ Result<std::uint64_t> SparseChain::look(std::uint64_t wanted) noexcept {
   std::uint64_t now = 0;
   const VkResult result = driver_->get_counter_value(driver_->device, semaphore_, &now);
   if (result == VK_ERROR_DEVICE_LOST) return last();  // it runs no more
-  if (result != VK_SUCCESS) return refusal(result);
+  if (result != VK_SUCCESS) return refusal(result, "vkGetSemaphoreCounterValue");
   return note(now);
 }
 
@@ -88,7 +88,7 @@ Result<bool> SparseChain::passed(std::uint64_t value) noexcept {
   if (reached_.load(std::memory_order_acquire) >= value) return true;
   std::uint64_t now = 0;
   const VkResult result = driver_->get_counter_value(driver_->device, semaphore_, &now);
-  if (result != VK_SUCCESS) return refusal(result);
+  if (result != VK_SUCCESS) return refusal(result, "vkGetSemaphoreCounterValue");
   return note(now) >= value;
 }
 
@@ -202,7 +202,7 @@ Result<std::uint64_t> SparseChain::queue_binds() noexcept {
   const QueueHold hold(sparse_);
   const VkResult result = driver_->functions.vkQueueBindSparse(
       sparse_.queue, static_cast<std::uint32_t>(batches_.size()), batches_.data(), VK_NULL_HANDLE);
-  if (result != VK_SUCCESS) return refusal(result);
+  if (result != VK_SUCCESS) return refusal(result, "vkQueueBindSparse");
   last_.store(value, std::memory_order_release);
   return value;
 }
@@ -234,19 +234,21 @@ Result<VkCommandBuffer> SparseChain::record(std::span<const Copy> copies) noexce
   allocate.commandBufferCount = 1;
   VkCommandBuffer commands = VK_NULL_HANDLE;
   VkResult result = call.vkAllocateCommandBuffers(driver_->device, &allocate, &commands);
-  if (result != VK_SUCCESS) return refusal(result);
+  if (result != VK_SUCCESS) return refusal(result, "vkAllocateCommandBuffers");
   VkCommandBufferBeginInfo begin{};
   begin.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO;
   begin.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT;
+  const char* asked = "vkBeginCommandBuffer";
   result = call.vkBeginCommandBuffer(commands, &begin);
   if (result == VK_SUCCESS) {
     for (const Copy& copy : copies)
       call.vkCmdCopyBuffer(commands, copy.source, copy.destination, 1, &copy.region);
+    asked = "vkEndCommandBuffer";
     result = call.vkEndCommandBuffer(commands);
   }
   if (result == VK_SUCCESS) return commands;
   call.vkFreeCommandBuffers(driver_->device, pool_, 1, &commands);
-  return refusal(result);
+  return refusal(result, asked);
 }
 
 Result<std::uint64_t> SparseChain::submit_copies(std::span<const Copy> copies) noexcept {
@@ -278,7 +280,7 @@ Result<std::uint64_t> SparseChain::submit_copies(std::span<const Copy> copies) n
   }
   if (result != VK_SUCCESS) {
     driver_->functions.vkFreeCommandBuffers(driver_->device, pool_, 1, &*commands);
-    return refusal(result);
+    return refusal(result, "vkQueueSubmit");
   }
   last_.store(value, std::memory_order_release);
   commands_.push_back_reserved({*commands, value});

@@ -103,7 +103,7 @@ Result<VkBuffer> SparseBackend::State::create_buffer(Bytes size) const noexcept 
   }
   VkBuffer buffer = VK_NULL_HANDLE;
   const VkResult result = driver.functions.vkCreateBuffer(driver.device, &info, nullptr, &buffer);
-  if (result != VK_SUCCESS) return refusal(result);
+  if (result != VK_SUCCESS) return refusal(result, "vkCreateBuffer");
   return buffer;
 }
 
@@ -112,14 +112,16 @@ Result<VkDeviceMemory> SparseBackend::State::allocate(Bytes size, std::uint32_t 
   MemoryTraits traits;
   traits.device_address = profile.capabilities.device_address;
   traits.priority = priority;
+  MemoryObjectClaim of_share(*allowance);
   MemoryObjectClaim claim(*account);
-  if (!claim) return fail(ErrorCode::out_of_address_space);
+  if (!claim || !of_share) return fail(ErrorCode::out_of_address_space);
   const MemoryGate& gate = config.gate;
   const Result<void> entered =
       gate.enter != nullptr ? gate.enter(gate.user, memory_type, size) : Result<void>{};
   if (!entered) return fail(entered.error());
   const auto memory = MemoryOrder(size, memory_type, traits, config.device.features).allocate(driver);
   if (memory) claim.keep();
+  if (memory) of_share.keep();
   const auto tell = memory ? gate.taken : gate.refused;
   if (tell != nullptr) tell(gate.user, memory_type, size);
   return memory;
@@ -131,6 +133,7 @@ void SparseBackend::State::free(VkDeviceMemory memory, Bytes size, std::uint32_t
   driver.functions.vkFreeMemory(driver.device, memory, nullptr);
   if (gate.left != nullptr) gate.left(gate.user, memory_type, size);
   account->give_back_memory_object();
+  allowance->give_back_memory_object();
 }
 
 // A buffer of one page says which memory and what unit of binding all of them want (V6, V19). It is a sparse
@@ -158,6 +161,7 @@ Result<void> SparseBackend::State::open() noexcept {
   if (const auto checked = check_families(driver, config); !checked) return checked;
   own_account.set_limits(profile.capabilities.max_reservations, limits.sparse_address_space);
   if (config.device.account != nullptr) account = config.device.account;
+  if (config.allowance != nullptr) allowance = config.allowance;
   const auto probed = probe();
   if (!probed) return fail(probed.error());
   const VkMemoryRequirements& needs = *probed;

@@ -165,7 +165,7 @@ Result<Bytes> SparseImages::State::expected_size(const VkImageCreateInfo& info) 
     driver.functions.vkDestroyImage(driver.device, probe, nullptr);
   }
   give_back(kMostOfATile);
-  if (result != VK_SUCCESS) return refusal(result);
+  if (result != VK_SUCCESS) return refusal(result, "vkCreateImage");
 
   const auto tiles = [](std::uint32_t extent, std::uint32_t level, std::uint32_t by) {
     const std::uint64_t texels = std::max(1U, extent >> level);
@@ -240,7 +240,7 @@ Result<SparseImage> SparseImages::create_image(const VkImageCreateInfo& info) no
       state.driver.functions.vkCreateImage(state.driver.device, &*sparse, nullptr, &image.image);
   if (result != VK_SUCCESS) {
     state.give_back(image.size);
-    return refusal(result);
+    return refusal(result, "vkCreateImage");
   }
   const auto described = state.describe(image);
   if (described) return image;

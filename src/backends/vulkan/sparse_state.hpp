@@ -95,6 +95,8 @@ struct SparseBackend::State {
   SparseConfig config;
   DeviceAccount own_account;
   DeviceAccount* account = &own_account;  // the one that counts
+  DeviceAccount own_allowance{kUnlimited, {}};
+  DeviceAccount* allowance = &own_allowance;
   std::array<std::uint32_t, SparseConfig::kMaxFamilies> families{};
   Driver driver;
   DeviceProfile profile;

@@ -44,7 +44,8 @@ struct Backend::State {
                                             const MemoryOrder& order) noexcept;
   // The host-visible object around a range. Under `mutex`.
   [[nodiscard]] Result<ObjectRange> mappable(Address address, Bytes size) noexcept;
-  [[nodiscard]] Result<void> synchronise(Address address, Bytes size, MappedCall call) noexcept;
+  [[nodiscard]] Result<void> synchronise(std::span<const HostRange> ranges, MappedCall call,
+                                         const char* name) noexcept;
   [[nodiscard]] VkMappedMemoryRange widened(const ObjectRange& range, Bytes size) noexcept;
   // The heap that a reservation counts against, if it does (V14).
   [[nodiscard]] bool counts(std::uint32_t memory_type) const noexcept {

@@ -48,7 +48,7 @@ Result<VkSemaphore> TimelineTable::find(TimelineId timeline) noexcept {
 Result<bool> has_reached(const Driver& driver, VkSemaphore semaphore, std::uint64_t value) noexcept {
   std::uint64_t reached = 0;
   const VkResult result = driver.get_counter_value(driver.device, semaphore, &reached);
-  if (result != VK_SUCCESS) return refusal(result);
+  if (result != VK_SUCCESS) return refusal(result, "vkGetSemaphoreCounterValue");
   return reached >= value;
 }
 
@@ -60,7 +60,7 @@ Result<void> wait_for(const Driver& driver, VkSemaphore semaphore, std::uint64_t
   info.pSemaphores = &semaphore;
   info.pValues = &value;
   const VkResult result = driver.wait_semaphores(driver.device, &info, timeout_ns);
-  if (result != VK_SUCCESS) return refusal(result);
+  if (result != VK_SUCCESS) return refusal(result, "vkWaitSemaphores");
   return {};
 }
 

@@ -87,7 +87,7 @@ Result<void> HeadlessDevice::State::open_instance() noexcept {
   info.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO;
   info.pApplicationInfo = &application;
   const VkResult result = create(&info, nullptr, &instance);
-  if (result != VK_SUCCESS) return fail(error_of(result));
+  if (result != VK_SUCCESS) return refusal(result, "vkCreateInstance");
   get_of_device = of_instance<PFN_vkGetDeviceProcAddr>("vkGetDeviceProcAddr");
   return list();
 }
@@ -97,7 +97,7 @@ Result<void> HeadlessDevice::State::list() noexcept {
   VkResult result = enumerate(instance, &count, nullptr);
   count = std::min(count, kMostDevices);
   if (result == VK_SUCCESS) result = enumerate(instance, &count, devices);
-  if (result != VK_SUCCESS && result != VK_INCOMPLETE) return fail(error_of(result));
+  if (result != VK_SUCCESS && result != VK_INCOMPLETE) return refusal(result, "vkEnumeratePhysicalDevices");
   return {};
 }
 
@@ -142,11 +142,12 @@ Result<void> HeadlessDevice::State::choose_extensions() noexcept {
       of_instance<PFN_vkEnumerateDeviceExtensionProperties>("vkEnumerateDeviceExtensionProperties");
   std::uint32_t number = 0;
   VkResult result = enumerate(physical, nullptr, &number, nullptr);
-  if (result != VK_SUCCESS) return fail(error_of(result));
+  if (result != VK_SUCCESS) return refusal(result, "vkEnumerateDeviceExtensionProperties");
   HostArray<VkExtensionProperties> there(default_host_allocator());
   if (!there.resize(number)) return fail(ErrorCode::out_of_host_memory);
   result = enumerate(physical, nullptr, &number, there.data());
-  if (result != VK_SUCCESS && result != VK_INCOMPLETE) return fail(error_of(result));
+  if (result != VK_SUCCESS && result != VK_INCOMPLETE)
+    return refusal(result, "vkEnumerateDeviceExtensionProperties");
   for (const char* wanted : kWanted) {
     const bool found = std::any_of(
         there.begin(), there.begin() + number,
@@ -202,7 +203,7 @@ Result<void> HeadlessDevice::State::create_device() noexcept {
   features = features_of(info);
   const VkResult result =
       of_instance<PFN_vkCreateDevice>("vkCreateDevice")(physical, &info, nullptr, &device);
-  if (result != VK_SUCCESS) return fail(error_of(result));
+  if (result != VK_SUCCESS) return refusal(result, "vkCreateDevice");
   const auto get_queue = of_device<PFN_vkGetDeviceQueue>("vkGetDeviceQueue");
   get_queue(device, queue.family, 0, &queue.queue);
   if (has_sparse_family && features.sparse_binding) get_queue(device, sparse.family, 0, &sparse.queue);
@@ -281,7 +282,7 @@ Result<HeadlessDevice::Picture> HeadlessDevice::create_image(Bytes at_most, bool
     Picture picture;
     const VkResult result =
         state.of_device<PFN_vkCreateImage>("vkCreateImage")(state.device, &info, nullptr, &picture.image);
-    if (result != VK_SUCCESS) return fail(error_of(result));
+    if (result != VK_SUCCESS) return refusal(result, "vkCreateImage");
     VkMemoryRequirements needs{};
     state.of_device<PFN_vkGetImageMemoryRequirements>("vkGetImageMemoryRequirements")(state.device,
                                                                                       picture.image, &needs);

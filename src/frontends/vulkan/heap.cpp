@@ -24,10 +24,12 @@ std::uint32_t sparse_objects(const DeviceProfile& profile) noexcept {
 
 }  // namespace
 
-tl::unexpected<Error> HeapState::refuse(Error error, const char* function, const char* driver,
-                                        std::string_view name, const char* feature) const noexcept {
-  if (config.on_refusal.on_refusal != nullptr)
-    config.on_refusal.on_refusal(config.on_refusal.user, {error, function, driver, feature, name});
+tl::unexpected<Error> HeapState::refuse(Error error, const char* function, std::string_view name,
+                                        const char* feature, const char* driver) const noexcept {
+  if (function == nullptr || config.on_refusal.on_refusal == nullptr) return fail(error);
+  // A feature that is missing has the driver's number, though no driver was asked.
+  if (driver == nullptr) driver = *feature == '\0' ? refused_by(error) : "";
+  config.on_refusal.on_refusal(config.on_refusal.user, {error, function, driver, feature, name});
   return fail(error);
 }
 
@@ -46,11 +48,20 @@ Result<void> HeapState::open() noexcept {
   neutral.rules = {.protected_memory = features.protected_memory,
                    .extra_native_flags = extra_flags(features)};
   neutral.export_needs_dedicated = backend.export_needs_dedicated();
+  other_timelines = neutral.timelines;
+  other_pressure = neutral.on_pressure;
   neutral.timelines = {.user = this, .completed = [](void* user, TimelinePoint point) noexcept {
-                         return static_cast<HeapState*>(user)->timelines.passed(point);
+                         HeapState& state = *static_cast<HeapState*>(user);
+                         const TimelineReader& other = state.other_timelines;
+                         const Result<bool> passed = state.timelines.passed(point);
+                         return passed || other.completed == nullptr ? passed
+                                                                     : other.completed(other.user, point);
                        }};
   neutral.on_pressure = {.user = this, .give_back = [](void* user) noexcept {
-                           if (!SharedBuffers::is_making()) static_cast<HeapState*>(user)->pools->flush();
+                           HeapState& state = *static_cast<HeapState*>(user);
+                           const PressureHandler& other = state.other_pressure;
+                           if (!SharedBuffers::is_making()) state.pools->flush();
+                           if (other.give_back != nullptr) other.give_back(other.user);
                          }};
   const bool sparse = config.sparse.queue != nullptr && features.sparse_residency_buffer;
   SubBufferConfig sub_buffers{.sparse = config.sparse,
@@ -101,37 +112,59 @@ void Heap::free(const HeapAllocation& memory) noexcept {
   state_->memory->free(memory);
 }
 
-Result<void> Heap::bind(VkBuffer buffer, const HeapAllocation& memory) noexcept {
-  const auto bound = state_->calls.bind(buffer, memory);
-  if (!bound) return state_->refuse(bound.error(), "Heap::bind", "vkBindBufferMemory", {});
-  return bound;
+namespace {
+
+// V6, V7; V1 where kinds are kept apart.
+Result<void> check_place(const vaspace::Heap& heap, const MemoryRequirements& needs, ResourceKind kind,
+                         const HeapAllocation& memory) noexcept {
+  const bool fits = needs.size <= memory.size && is_aligned(memory.offset, needs.alignment) &&
+                    (needs.memory_type_bits >> memory.memory_type & 1U) != 0;
+  if (!fits) return fail(ErrorCode::invalid_argument);
+  const Result<HeapAllocationInfo> found = heap.find(memory);
+  // Where a move is going has the moving allocation's id, and another address.
+  if (!found && found.error().code == ErrorCode::unknown_handle) return {};
+  if (!found) return fail(found.error());
+  const bool apart = heap.config().buffer_image_granularity.value > 256;
+  const bool other = found->kind != kind && found->kind != ResourceKind::unknown;
+  if (apart && other) return fail(ErrorCode::invalid_argument);
+  return {};
 }
 
-Result<void> Heap::bind(VkImage image, const HeapAllocation& memory) noexcept {
-  const auto bound = state_->calls.bind(image, memory);
-  if (!bound) return state_->refuse(bound.error(), "Heap::bind", "vkBindImageMemory", {});
-  return bound;
+}  // namespace
+
+Result<void> Heap::bind(VkBuffer buffer, const HeapAllocation& memory) noexcept {
+  const MemoryRequirements needs = state_->calls.needs(buffer).memory;
+  const Result<void> good = check_place(*state_->memory, needs, ResourceKind::linear, memory);
+  return state_->tell(good ? state_->calls.bind(buffer, memory) : good, "Heap::bind");
+}
+
+Result<void> Heap::bind(VkImage image, const HeapAllocation& memory, bool linear_tiling) noexcept {
+  const MemoryRequirements needs = state_->calls.needs(image).memory;
+  const ResourceKind kind = linear_tiling ? ResourceKind::linear : ResourceKind::optimal;
+  const Result<void> good = check_place(*state_->memory, needs, kind, memory);
+  return state_->tell(good ? state_->calls.bind(image, memory) : good, "Heap::bind");
 }
 
 // ---- time
 
 Result<TimelineId> Heap::add_timeline(VkSemaphore semaphore) noexcept {
+  constexpr const char* kHere = "Heap::add_timeline";
+  if (!state_->backend.config().features.timeline_semaphore)
+    return state_->refuse({ErrorCode::not_supported, VK_ERROR_FEATURE_NOT_PRESENT}, kHere, {},
+                          "timelineSemaphore");
   const auto timeline = state_->backend.add_timeline(semaphore);
-  if (!timeline) {
-    const bool known = state_->backend.config().features.timeline_semaphore;
-    return state_->refuse(timeline.error(), "Heap::add_timeline", "", {}, known ? "" : "timelineSemaphore");
-  }
+  if (!timeline) return state_->refuse(timeline.error(), kHere);
   const auto added = state_->timelines.add(*timeline, semaphore);
   if (!added) {
     (void)state_->backend.forget_timeline(*timeline);
-    return fail(added.error());
+    return state_->refuse(added.error(), kHere);
   }
   return timeline;
 }
 
 Result<void> Heap::forget_timeline(TimelineId timeline) noexcept {
   state_->timelines.forget(timeline);
-  return state_->backend.forget_timeline(timeline);
+  return state_->tell(state_->backend.forget_timeline(timeline), "Heap::forget_timeline");
 }
 
 void HeapState::destroy(const Retired& gone) noexcept {

@@ -6,9 +6,9 @@ namespace vaspace::vulkan {
 namespace {
 
 template <class Request, class Resource, class Make>
-Result<void> all_or_none(vaspace::Heap& memory, std::span<const Request> requests, std::span<Resource> out,
-                         Make&& make) noexcept {
-  if (requests.size() != out.size()) return fail(ErrorCode::invalid_argument);
+Result<void> all_or_none(HeapState& state, std::span<const Request> requests, std::span<Resource> out,
+                         const char* function, Make&& make) noexcept {
+  if (requests.size() != out.size()) return state.refuse({ErrorCode::invalid_argument}, function);
   for (std::size_t i = 0; i < requests.size(); ++i) {
     Result<Resource> made = make(requests[i]);
     if (made) {
@@ -17,7 +17,9 @@ Result<void> all_or_none(vaspace::Heap& memory, std::span<const Request> request
     }
     while (i-- != 0)
       out[i].reset();
-    memory.give_back_unused();
+    // R7: what was taken for the first of them too, not in a collect.
+    state.pools->flush();
+    state.memory->give_back_unused();
     return fail(made.error());
   }
   return {};
@@ -26,17 +28,17 @@ Result<void> all_or_none(vaspace::Heap& memory, std::span<const Request> request
 }  // namespace
 
 Result<void> Heap::create_buffers(std::span<const BufferRequest> requests, std::span<Buffer> out) noexcept {
-  return all_or_none(*state_->memory, requests, out,
+  return all_or_none(*state_, requests, out, "Heap::create_buffers",
                      [this](const BufferRequest& request) { return create_buffer(request); });
 }
 
 Result<void> Heap::create_images(std::span<const ImageRequest> requests, std::span<Image> out) noexcept {
-  return all_or_none(*state_->memory, requests, out,
+  return all_or_none(*state_, requests, out, "Heap::create_images",
                      [this](const ImageRequest& request) { return create_image(request); });
 }
 
 Result<void> Heap::alloc_buffers(std::span<const BufferRequest> requests, std::span<Buffer> out) noexcept {
-  return all_or_none(*state_->memory, requests, out,
+  return all_or_none(*state_, requests, out, "Heap::alloc_buffers",
                      [this](const BufferRequest& request) { return alloc_buffer(request); });
 }
 

@@ -11,8 +11,8 @@ constexpr const char* kFiles = VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME;
 
 }  // namespace
 
-const char* Heap::missing_feature(const BufferRequest& request) const noexcept {
-  const DeviceFeatures& features = state_->backend.config().features;
+const char* missing_in(const Backend& backend, const BufferRequest& request) noexcept {
+  const DeviceFeatures& features = backend.config().features;
   if ((request.usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT) != 0 && !features.buffer_device_address)
     return "bufferDeviceAddress";
   if ((request.flags & kSparseBufferFlags) != 0 && !features.sparse_binding) return "sparseBinding";
@@ -23,8 +23,12 @@ const char* Heap::missing_feature(const BufferRequest& request) const noexcept {
   const bool guarded = (request.flags & VK_BUFFER_CREATE_PROTECTED_BIT) != 0;
   if ((guarded || request.intent == Intent::protected_device) && !features.protected_memory)
     return "protectedMemory";
-  if (request.exportable && !state_->backend.profile().capabilities.external_memory) return kFiles;
+  if (request.exportable && !backend.profile().capabilities.external_memory) return kFiles;
   return nullptr;
+}
+
+const char* Heap::missing_feature(const BufferRequest& request) const noexcept {
+  return missing_in(state_->backend, request);
 }
 
 const char* Heap::missing_feature(const ImageRequest& request) const noexcept {
@@ -77,7 +81,7 @@ Result<HeapAllocation> Heap::allocate(const VkMemoryRequirements& requirements,
     const bool unsupported = allocated.error().code == ErrorCode::not_supported;
     const char* missing = unsupported ? missing_feature(request) : nullptr;
     const Error error = missing != nullptr ? kNotSupported : allocated.error();
-    allocated = state_->refuse(error, "Heap::allocate", "", wish.name, missing != nullptr ? missing : "");
+    allocated = state_->refuse(error, "Heap::allocate", wish.name, missing != nullptr ? missing : "");
   }
   return allocated;
 }
@@ -85,34 +89,31 @@ Result<HeapAllocation> Heap::allocate(const VkMemoryRequirements& requirements,
 Result<ExternalHandle> Heap::export_memory(const HeapAllocation& memory) noexcept {
   constexpr const char* kHere = "Heap::export_memory";
   if (!state_->backend.profile().capabilities.external_memory)
-    return state_->refuse(kNotSupported, kHere, "", {}, kFiles);
+    return state_->refuse(kNotSupported, kHere, {}, kFiles);
   const auto handle = state_->memory->export_memory(memory);
-  if (!handle) return state_->refuse(handle.error(), kHere, "vkGetMemoryFdKHR", {});
-  return handle;
+  return state_->tell(handle, kHere);
 }
 
 Result<HeapAllocation> Heap::import_memory(const ImportRequest& request, ExternalHandle handle) noexcept {
   constexpr const char* kHere = "Heap::import_memory";
   const Backend& backend = state_->backend;
   if (!backend.profile().capabilities.external_memory)
-    return state_->refuse(kNotSupported, kHere, "", request.name, kFiles);
+    return state_->refuse(kNotSupported, kHere, request.name, kFiles);
   if (request.device_address && !backend.config().features.buffer_device_address)
-    return state_->refuse(kNotSupported, kHere, "", request.name, "bufferDeviceAddress");
+    return state_->refuse(kNotSupported, kHere, request.name, "bufferDeviceAddress");
   const auto imported = state_->memory->import_memory(request, handle);
-  if (!imported) return state_->refuse(imported.error(), kHere, "vkAllocateMemory", request.name);
-  return imported;
+  return state_->tell(imported, kHere, request.name);
 }
 
 Result<HeapAllocation> Heap::import_host_pointer(const HostPointerRequest& request) noexcept {
   constexpr const char* kHere = "Heap::import_host_pointer";
   const Backend& backend = state_->backend;
   if (backend.host_pointer_alignment() == Bytes{})
-    return state_->refuse(kNotSupported, kHere, "", request.name, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
+    return state_->refuse(kNotSupported, kHere, request.name, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
   if (request.device_address && !backend.config().features.buffer_device_address)
-    return state_->refuse(kNotSupported, kHere, "", request.name, "bufferDeviceAddress");
+    return state_->refuse(kNotSupported, kHere, request.name, "bufferDeviceAddress");
   const auto imported = state_->memory->import_host_pointer(request);
-  if (!imported) return state_->refuse(imported.error(), kHere, "", request.name);
-  return imported;
+  return state_->tell(imported, kHere, request.name);
 }
 
 }  // namespace vaspace::vulkan

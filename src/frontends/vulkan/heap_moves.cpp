@@ -67,11 +67,11 @@ Retired waiting(VkBuffer buffer, VkImage image, std::span<const TimelinePoint> o
 Result<std::uint32_t> Heap::plan_moves(const MoveBudget& budget, std::span<ResourceMove> out) noexcept {
   HeapState& state = *state_;
   HostArray<vaspace::Move> planned(state.config.memory.host);
-  if (!planned.resize(out.size())) return fail(ErrorCode::out_of_host_memory);
+  if (!planned.resize(out.size())) return state.refuse({ErrorCode::out_of_host_memory}, "Heap::plan_moves");
   MoveBudget ours = budget;
   ours.mover = kMover;
   const auto count = state.memory->plan_moves(ours, planned.span());
-  if (!count) return count;
+  if (!count) return state.refuse(count.error(), "Heap::plan_moves");
   std::uint32_t made = 0;
   Error refused{};
   for (std::uint32_t i = 0; i < *count; ++i) {
@@ -102,7 +102,7 @@ Result<std::uint32_t> Heap::plan_moves(const MoveBudget& budget, std::span<Resou
     }
     out[made++] = move;
   }
-  if (made == 0 && refused != Error{}) return state.refuse(refused, "Heap::plan_moves", "", {});
+  if (made == 0 && refused != Error{}) return state.refuse(refused, "Heap::plan_moves");
   return made;
 }
 
@@ -147,12 +147,12 @@ Result<bool> HeapState::end_move(const ResourceMove& move, std::span<const Timel
 }
 
 Result<bool> Heap::commit_move(const ResourceMove& move, std::span<const TimelinePoint> points) noexcept {
-  return state_->end_move(move, points, true);
+  return state_->tell(state_->end_move(move, points, true), "Heap::commit_move");
 }
 
 Result<void> Heap::abandon_move(const ResourceMove& move, std::span<const TimelinePoint> points) noexcept {
   const auto ended = state_->end_move(move, points, false);
-  if (!ended) return fail(ended.error());
+  if (!ended) return state_->refuse(ended.error(), "Heap::abandon_move");
   return {};
 }
 

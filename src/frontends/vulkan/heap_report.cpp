@@ -90,6 +90,18 @@ Bytes Heap::trim(Bytes target) noexcept {
   return held;
 }
 
+Result<Bytes> Heap::trim_heap(std::uint32_t heap, Bytes target) noexcept {
+  HeapState& state = *state_;
+  state.walk_retired();
+  state.pools->collect();
+  Result<Bytes> held = state.memory->trim_heap(heap, target);
+  for (std::uint32_t i = 0; i < state.pools->count() && held && *held > target; ++i) {
+    (*state.pools)[i].arena->flush();
+    held = state.memory->trim_heap(heap, target);
+  }
+  return state.tell(held, "Heap::trim_heap");
+}
+
 HeapReport Heap::report() const noexcept {
   HeapState& state = *state_;
   HeapReport report;
@@ -103,7 +115,10 @@ HeapReport Heap::report() const noexcept {
     report.sub_buffer_live += pool.live;
     report.sub_buffer_committed += pool.committed;
     if (pool.sparse) report.sparse_held += pool.held;
+    const SubBufferPool& behind = (*state.pools)[i];
+    report.shared_buffers_created += behind.shared ? behind.shared->made() : behind.sparse_buffers->made();
   }
+  report.sparse_releases = state.pools->sparse_releases();
   const Lock lock(state.mutex);
   report.retired = state.retired.size();
   return report;
@@ -127,6 +142,8 @@ Result<void> Heap::write_json(const TextSink& sink, bool detailed) const noexcep
   json.member("sub_buffer_live", report.sub_buffer_live);
   json.member("sub_buffer_committed", report.sub_buffer_committed);
   json.member("sparse_held", report.sparse_held);
+  json.member("sparse_releases", report.sparse_releases);
+  json.member("shared_buffers_created", report.shared_buffers_created);
   json.key("sub_buffer_pools");
   json.begin_array();
   for (std::uint32_t i = 0; i < report.sub_buffer_pools; ++i)

@@ -1,4 +1,4 @@
-// Buffers and images with memory of their own.
+// Making buffers and images with memory of their own.
 #include <algorithm>
 
 #include "heap_state.hpp"
@@ -15,17 +15,16 @@ bool addressed(const BufferRequest& request) noexcept {
   return (request.usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT) != 0;
 }
 
-// What both kinds of request say of their memory.
+// What both kinds of request say of their memory; `alone`: exporting it wants memory of its own (V18).
 template <class Request>
-HeapRequest heap_request(const HeapState& heap, const Request& request, const Needs& needs) noexcept {
+HeapRequest heap_request(const Request& request, const Needs& needs, bool alone) noexcept {
   HeapRequest wanted;
   wanted.requirements = needs.memory;
   wanted.intent = request.intent;
   wanted.mapping = request.mapping;
   wanted.coherent = request.coherent;
   wanted.dedicated = std::max(request.dedicated, needs.dedicated);
-  // V18.
-  if (request.exportable && heap.backend.export_needs_dedicated()) wanted.dedicated = DedicatedWish::required;
+  if (alone) wanted.dedicated = DedicatedWish::required;
   wanted.exportable = request.exportable;
   wanted.movable = request.movable;
   wanted.mover = kMover;
@@ -57,13 +56,11 @@ template <class Handle>
 tl::unexpected<Error> give_up(HeapState& heap, Handle handle, const Result<HeapAllocation>& memory,
                               VkResult bound, const Making& making) noexcept {
   heap.calls.destroy(handle);
-  if (!memory) {
-    const char* driver = memory.error().native != 0 ? "vkAllocateMemory" : "";
-    return heap.refuse(memory.error(), making.function, driver, making.name);
-  }
+  if (!memory) return heap.refuse(memory.error(), making.function, making.name);
   heap.memory->free(*memory);
   heap.memory->give_back_unused();  // R7: the memory too, not in a collect
-  return heap.refuse(error_of(bound), making.function, making.bind, making.name);
+  const Error error = bound != VK_SUCCESS ? error_of(bound, making.bind) : Error{ErrorCode::not_supported};
+  return heap.refuse(error, making.function, making.name);
 }
 
 // A record of it, where it may move.
@@ -82,7 +79,8 @@ void keep(MovableRecord& record, Info& info, std::string_view name) noexcept {
   info.pNext = nullptr;
   if (info.sharingMode != VK_SHARING_MODE_CONCURRENT) info.queueFamilyIndexCount = 0;
   std::copy_n(info.pQueueFamilyIndices, info.queueFamilyIndexCount, record.families.begin());
-  std::copy_n(name.begin(), std::min(name.size(), ResourceCalls::kLongestName), record.name.begin());
+  const std::string_view fits = ResourceCalls::clipped(name);
+  std::copy_n(fits.begin(), fits.size(), record.name.begin());
 }
 
 bool has_too_many_families(const VkImageCreateInfo& info) noexcept {
@@ -92,28 +90,26 @@ bool has_too_many_families(const VkImageCreateInfo& info) noexcept {
 
 }  // namespace
 
-Result<Buffer> Heap::create_buffer(const BufferRequest& request) noexcept {
-  HeapState& state = *state_;
-  constexpr const char* kHere = "Heap::create_buffer";
-  if (request.size == Bytes{}) return state.refuse({ErrorCode::invalid_size}, kHere, "", request.name);
-  if (!request.alignment.valid())
-    return state.refuse({ErrorCode::invalid_alignment}, kHere, "", request.name);
+namespace {
+
+// What no device would do; nothing: one may.
+std::optional<ErrorCode> impossible(const BufferRequest& request) noexcept {
+  if (request.size == Bytes{}) return ErrorCode::invalid_size;
+  if (!request.alignment.valid()) return ErrorCode::invalid_alignment;
   if (request.usage == 0 || request.families.size() > MovableRecord::kMaxFamilies ||
       (request.movable && request.next != nullptr))
-    return state.refuse({ErrorCode::invalid_argument}, kHere, "", request.name);
-  if (const char* missing = missing_feature(request); missing != nullptr)
-    return state.refuse(kNotSupported, kHere, "", request.name, missing);
-  if ((request.flags & kSparseBufferFlags) != 0)
-    return state.refuse({ErrorCode::not_supported}, kHere, "", request.name);
+    return ErrorCode::invalid_argument;
+  return std::nullopt;
+}
 
-  VkExternalMemoryBufferCreateInfo external{};
-  external.sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO;
-  external.pNext = request.next;
-  external.handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT;
+// The families of what is exclusive are the request's too; Vulkan does not look at them.
+VkBufferCreateInfo info_of(const BufferRequest& request) noexcept {
   VkBufferCreateInfo info{};
   info.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO;
-  info.pNext = request.exportable ? &external : request.next;
+  info.pNext = request.next;
   info.flags = request.flags;
+  // V15.
+  if (request.intent == Intent::protected_device) info.flags |= VK_BUFFER_CREATE_PROTECTED_BIT;
   info.size = request.size.value;
   info.usage = request.usage |
                (request.movable ? VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT : 0);
@@ -122,31 +118,72 @@ Result<Buffer> Heap::create_buffer(const BufferRequest& request) noexcept {
     info.queueFamilyIndexCount = static_cast<std::uint32_t>(request.families.size());
     info.pQueueFamilyIndices = request.families.data();
   }
+  return info;
+}
+
+VkImageCreateInfo info_of(const ImageRequest& request) noexcept {
+  VkImageCreateInfo info = *request.info;
+  // V15.
+  if (request.intent == Intent::protected_device) info.flags |= VK_IMAGE_CREATE_PROTECTED_BIT;
+  if (request.movable) info.usage |= VK_IMAGE_USAGE_TRANSFER_SRC_BIT | VK_IMAGE_USAGE_TRANSFER_DST_BIT;
+  return info;
+}
+
+}  // namespace
+
+Result<Buffer> Heap::create_buffer(const BufferRequest& request) noexcept {
+  return state_->make_buffer(request, "Heap::create_buffer");
+}
+
+Result<Buffer> HeapState::make_buffer(const BufferRequest& request, const char* function) noexcept {
+  HeapState& state = *this;
+  if (const auto wrong = impossible(request)) [[unlikely]]
+    return state.refuse({*wrong}, function, request.name);
+  if (const char* missing = missing_in(state.backend, request); missing != nullptr) [[unlikely]]
+    return state.refuse(kNotSupported, function, request.name, missing);
+  if ((request.flags & (kSparseBufferFlags | kReplayedBufferFlags)) != 0) [[unlikely]]
+    return state.refuse({ErrorCode::not_supported}, function, request.name);
+
+  VkExternalMemoryBufferCreateInfo external{};
+  external.sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO;
+  external.pNext = request.next;
+  external.handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT;
+  VkBufferCreateInfo info = info_of(request);
+  if (request.exportable) info.pNext = &external;
   VkBuffer handle = VK_NULL_HANDLE;
   if (const VkResult created = state.calls.create(info, handle); created != VK_SUCCESS) [[unlikely]]
-    return state.refuse(error_of(created), kHere, "vkCreateBuffer", request.name);
-  HeapRequest wanted = heap_request(state, request, state.calls.needs(handle));
+    return state.refuse(error_of(created, "vkCreateBuffer"), function, request.name);
+  const Needs needs = state.calls.needs(handle);
+  // V18: of each usage.
+  const bool alone = request.exportable &&
+                     (state.backend.export_needs_dedicated() || state.backend.export_needs_dedicated(info));
+  HeapRequest wanted = heap_request(request, needs, alone);
   wanted.requirements.alignment = std::max(wanted.requirements.alignment, request.alignment);
   wanted.kind = ResourceKind::linear;
   wanted.resource = {MemoryTraits::Dedicated::buffer, bits_of(handle)};
   wanted.device_address = addressed(request);
-  const Result<HeapAllocation> memory = memory_for(state, wanted, request.alias_of);
-  const VkResult bound = memory ? state.calls.try_bind(handle, *memory) : VK_SUCCESS;
-  if (!memory || bound != VK_SUCCESS) [[unlikely]]
-    return give_up(state, handle, memory, bound, {kHere, "vkBindBufferMemory", request.name});
-  state.counts.add(ResourceCounts::buffers);
+  const Result<HeapAllocation> placed = memory_for(state, wanted, request.alias_of);
+  const VkResult bound = placed ? state.calls.try_bind(handle, *placed) : VK_SUCCESS;
+  const Making making{function, "vkBindBufferMemory", request.name};
+  if (!placed || bound != VK_SUCCESS) [[unlikely]]
+    return give_up(state, handle, placed, bound, making);
   const std::uint64_t address = addressed(request) ? state.calls.device_address(handle) : 0;
+  // Vulkan promises the driver's alignment of an address, whatever the memory's offset is.
+  if (address != 0 && request.alignment > needs.memory.alignment && !is_aligned(address, request.alignment))
+      [[unlikely]]
+    return give_up(state, handle, placed, bound, making);
+  state.counts.add(ResourceCounts::buffers);
   state.calls.name(handle, request.name);
   if (!request.movable) [[likely]]
-    return HeapAccess::buffer(state, handle, *memory, request.size, address);
+    return HeapAccess::buffer(state, handle, *placed, request.size, address);
   MovableRecord record{
-      .buffer = handle, .memory = *memory, .buffer_info = info, .user_data = request.user_data};
+      .buffer = handle, .memory = *placed, .buffer_info = info, .user_data = request.user_data};
   keep(record, record.buffer_info, request.name);
-  auto buffer = HeapAccess::buffer(state, handle, *memory, request.size, address);
+  auto buffer = HeapAccess::buffer(state, handle, *placed, request.size, address);
   if (const auto kept = remember(state, *buffer, record); !kept) [[unlikely]] {
     buffer->reset();
     state.memory->give_back_unused();
-    return state.refuse(kept.error(), kHere, "", request.name);
+    return state.refuse(kept.error(), function, request.name);
   }
   return buffer;
 }
@@ -156,24 +193,28 @@ Result<Image> Heap::create_image(const ImageRequest& request) noexcept {
   constexpr const char* kHere = "Heap::create_image";
   if (request.info == nullptr || has_too_many_families(*request.info) ||
       (request.movable && request.info->pNext != nullptr))
-    return state.refuse({ErrorCode::invalid_argument}, kHere, "", request.name);
+    return state.refuse({ErrorCode::invalid_argument}, kHere, request.name);
   if (const char* missing = missing_feature(request); missing != nullptr)
-    return state.refuse(kNotSupported, kHere, "", request.name, missing);
+    return state.refuse(kNotSupported, kHere, request.name, missing);
   // Planes that are bound one by one have no single memory.
-  if ((request.info->flags & (kSparseImageFlags | VK_IMAGE_CREATE_DISJOINT_BIT)) != 0)
-    return state.refuse({ErrorCode::not_supported}, kHere, "", request.name);
+  if ((request.info->flags & (kSparseImageFlags | kReplayedImageFlags | VK_IMAGE_CREATE_DISJOINT_BIT)) != 0)
+    return state.refuse({ErrorCode::not_supported}, kHere, request.name);
 
   VkExternalMemoryImageCreateInfo external{};
   external.sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_IMAGE_CREATE_INFO;
   external.pNext = request.info->pNext;
   external.handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT;
-  VkImageCreateInfo info = *request.info;
+  VkImageCreateInfo info = info_of(request);
+  // V18: of each format, tiling and usage.
+  const Result<bool> alone = request.exportable ? state.backend.export_needs_dedicated(info) : false;
+  if (!alone) [[unlikely]]
+    return state.refuse(alone.error(), kHere, request.name);
   if (request.exportable) info.pNext = &external;
-  if (request.movable) info.usage |= VK_IMAGE_USAGE_TRANSFER_SRC_BIT | VK_IMAGE_USAGE_TRANSFER_DST_BIT;
   VkImage handle = VK_NULL_HANDLE;
   if (const VkResult created = state.calls.create(info, handle); created != VK_SUCCESS) [[unlikely]]
-    return state.refuse(error_of(created), kHere, "vkCreateImage", request.name);
-  HeapRequest wanted = heap_request(state, request, state.calls.needs(handle));
+    return state.refuse(error_of(created, "vkCreateImage"), kHere, request.name);
+  HeapRequest wanted = heap_request(request, state.calls.needs(handle),
+                                    *alone || (request.exportable && state.backend.export_needs_dedicated()));
   // V2: linear against non-linear, not buffer against image.
   wanted.kind = info.tiling == VK_IMAGE_TILING_LINEAR ? ResourceKind::linear : ResourceKind::optimal;
   wanted.resource = {MemoryTraits::Dedicated::image, bits_of(handle)};
@@ -195,165 +236,50 @@ Result<Image> Heap::create_image(const ImageRequest& request) noexcept {
   if (const auto kept = remember(state, *image, record); !kept) [[unlikely]] {
     image->reset();
     state.memory->give_back_unused();
-    return state.refuse(kept.error(), kHere, "", request.name);
+    return state.refuse(kept.error(), kHere, request.name);
   }
   return image;
 }
 
-// ---- the resources themselves
+// ---- what they would want
 
 namespace {
 
-Retired unmovable(const Buffer& buffer) noexcept {
-  Retired out;
-  out.pool = HeapAccess::pool_of(buffer);
-  out.buffer = out.pool == ~0U ? HeapAccess::handle_of(buffer) : VK_NULL_HANDLE;
-  out.memory = HeapAccess::memory_of(buffer);
-  out.has_memory = true;
-  return out;
-}
-
-Retired unmovable(const Image& image) noexcept {
-  Retired out;
-  out.image = HeapAccess::handle_of(image);
-  out.memory = HeapAccess::memory_of(image);
-  out.has_memory = true;
-  return out;
+template <class Handle>
+Result<TypeRanking> ranking_of(HeapState& state, HeapRequest wanted, Handle handle,
+                               std::string_view name) noexcept {
+  const Result<TypeRanking> ranking = state.memory->choose(wanted);
+  state.calls.destroy(handle);
+  return state.tell(ranking, "Heap::memory_types", name);
 }
 
 }  // namespace
 
-// In a move the core is told at once, and keeps both places until the move's points and these have passed; so
-// it makes no driver call here.
-Result<Retired> HeapState::let_go(std::uint32_t number, std::span<const TimelinePoint> points,
-                                  std::optional<Misuse>& misuse) noexcept {
-  MovableRecord& record = records[number];
-  Retired out;
-  if (!record.moving) {
-    out = {.buffer = record.buffer, .image = record.image, .memory = record.memory, .has_memory = true};
-    records.remove(number);
-    return out;
-  }
-  if (points.empty()) {
-    misuse = memory->free_silently(record.memory);
-  } else if (const auto retired_there = memory->retire(record.memory, points); !retired_there) {
-    return fail(retired_there.error());
-  }
-  record.ended = true;
-  record.point_count = static_cast<std::uint32_t>(points.size());
-  std::copy(points.begin(), points.end(), record.points.begin());
-  return out;
+Result<TypeRanking> Heap::memory_types(const BufferRequest& request) noexcept {
+  HeapState& state = *state_;
+  constexpr const char* kHere = "Heap::memory_types";
+  if (const auto wrong = impossible(request)) return state.refuse({*wrong}, kHere, request.name);
+  if (const char* missing = missing_feature(request); missing != nullptr)
+    return state.refuse(kNotSupported, kHere, request.name, missing);
+  const auto handle = state.calls.create(info_of(request));
+  if (!handle) return state.refuse(handle.error(), kHere, request.name);
+  HeapRequest wanted = heap_request(request, state.calls.needs(*handle), false);
+  wanted.device_address = addressed(request);
+  return ranking_of(state, wanted, *handle, request.name);
 }
 
-namespace {
-
-// The driver is called outside of the lock.
-template <class Resource>
-void release_movable(HeapState& heap, Resource& resource) noexcept {
-  Result<Retired> gone;
-  std::optional<Misuse> misuse;
-  {
-    const Lock lock(heap.mutex);
-    gone = heap.let_go(HeapAccess::record_of(resource), {}, misuse);
-  }
-  HeapAccess::forget(resource);
-  heap.tell(misuse);
-  if (gone) heap.destroy(*gone);
-}
-
-}  // namespace
-
-// The two ways of most buffers first; only what may have moved is looked up.
-void HeapState::release(Buffer& buffer) noexcept {
-  const HeapAllocation& held = HeapAccess::memory_of(buffer);
-  if (const std::uint32_t pool = HeapAccess::pool_of(buffer); pool != ~0U) {
-    (*pools)[pool].arena->free(Allocation{held.address, held.size, held.id});
-    return HeapAccess::forget(buffer);
-  }
-  if (HeapAccess::record_of(buffer) == MovableRecords::kNone) {
-    calls.destroy(HeapAccess::handle_of(buffer));
-    counts.remove(ResourceCounts::buffers);
-    memory->free(held);
-    return HeapAccess::forget(buffer);
-  }
-  release_movable(*this, buffer);
-}
-
-void HeapState::release(Image& image) noexcept {
-  if (HeapAccess::record_of(image) != MovableRecords::kNone) return release_movable(*this, image);
-  const Retired gone = unmovable(image);
-  HeapAccess::forget(image);
-  destroy(gone);
-}
-
-void Buffer::release() noexcept {
-  heap_->release(*this);
-}
-void Image::release() noexcept {
-  heap_->release(*this);
-}
-
-VkBuffer Buffer::moved_buffer() const noexcept {
-  const Lock lock(heap_->mutex);
-  return heap_->records[record_].buffer;
-}
-HeapAllocation Buffer::moved_memory() const noexcept {
-  const Lock lock(heap_->mutex);
-  return heap_->records[record_].memory;
-}
-VkImage Image::moved_image() const noexcept {
-  const Lock lock(heap_->mutex);
-  return heap_->records[record_].image;
-}
-HeapAllocation Image::moved_memory() const noexcept {
-  const Lock lock(heap_->mutex);
-  return heap_->records[record_].memory;
-}
-
-namespace {
-
-// Under the heap's lock.
-template <class Resource>
-Result<void> park(HeapState& state, Resource& resource, std::span<const TimelinePoint> points,
-                  std::optional<Misuse>& misuse) noexcept {
-  if (!state.retired.reserve_more(1)) return fail(ErrorCode::out_of_host_memory);
-  const std::uint32_t record = HeapAccess::record_of(resource);
-  Result<Retired> gone = unmovable(resource);
-  if (record != MovableRecords::kNone) gone = state.let_go(record, points, misuse);
-  if (!gone) return fail(gone.error());
-  HeapAccess::forget(resource);
-  if (!gone->has_memory) return {};  // it is in a move
-  // Nobody moves what nobody has.
-  if (record != MovableRecords::kNone) (void)state.memory->pin(gone->memory);
-  gone->point_count = static_cast<std::uint32_t>(points.size());
-  std::copy(points.begin(), points.end(), gone->points.begin());
-  state.retired.push_back_reserved(*gone);
-  return {};
-}
-
-template <class Resource>
-Result<void> retire_resource(HeapState& state, Resource& resource,
-                             std::span<const TimelinePoint> points) noexcept {
-  if (HeapAccess::heap_of(resource) != &state) return fail(ErrorCode::invalid_argument);
-  if (const auto good = state.check_points(points); !good) return good;
-  std::optional<Misuse> misuse;
-  Result<void> parked;
-  {
-    const Lock lock(state.mutex);
-    parked = park(state, resource, points, misuse);
-  }
-  state.tell(misuse);
-  return parked;
-}
-
-}  // namespace
-
-Result<void> Heap::retire(Buffer&& buffer, std::span<const TimelinePoint> points) noexcept {
-  return retire_resource(*state_, buffer, points);
-}
-
-Result<void> Heap::retire(Image&& image, std::span<const TimelinePoint> points) noexcept {
-  return retire_resource(*state_, image, points);
+Result<TypeRanking> Heap::memory_types(const ImageRequest& request) noexcept {
+  HeapState& state = *state_;
+  constexpr const char* kHere = "Heap::memory_types";
+  if (request.info == nullptr) return state.refuse({ErrorCode::invalid_argument}, kHere, request.name);
+  if (const char* missing = missing_feature(request); missing != nullptr)
+    return state.refuse(kNotSupported, kHere, request.name, missing);
+  const VkImageCreateInfo info = info_of(request);
+  const auto handle = state.calls.create(info);
+  if (!handle) return state.refuse(handle.error(), kHere, request.name);
+  HeapRequest wanted = heap_request(request, state.calls.needs(*handle), false);
+  wanted.kind = info.tiling == VK_IMAGE_TILING_LINEAR ? ResourceKind::linear : ResourceKind::optimal;
+  return ranking_of(state, wanted, *handle, request.name);
 }
 
 }  // namespace vaspace::vulkan

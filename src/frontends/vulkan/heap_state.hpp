@@ -1,5 +1,6 @@
-// What a vulkan::Heap holds. Its calls are in heap.cpp (creation, memory, time), heap_resources.cpp (buffers
-// and images), heap_sub_buffers.cpp and heap_moves.cpp.
+// What a vulkan::Heap holds. Its calls are in heap.cpp (creation, memory, time), heap_resources.cpp (making
+// buffers and images), heap_owned.cpp (their ends), heap_sub_buffers.cpp, heap_host_access.cpp (flush and
+// invalidate), heap_moves.cpp and heap_report.cpp.
 //
 // One lock, `mutex`, for the records of movable resources and what was retired; no driver call is made under
 // it, and creating, allocating and freeing take it only for movable resources. The core's lock is taken
@@ -31,6 +32,9 @@ struct Retired {
 // HeapRequest::mover of what Heap::plan_moves moves: the heap's own of memory alone are not among it.
 inline constexpr std::uint8_t kMover = 255;
 
+// What a request needs that the device was not created with; null: nothing.
+[[nodiscard]] const char* missing_in(const Backend& backend, const BufferRequest& request) noexcept;
+
 struct HeapState {
   HeapState(Backend& on, const HeapConfig& given) noexcept
       : backend(on), config(given), records(given.memory.host), retired(given.memory.host) {
@@ -44,9 +48,18 @@ struct HeapState {
 
   [[nodiscard]] Result<void> open() noexcept;
 
-  // Told to the refusal handler, and answered.
-  [[nodiscard]] tl::unexpected<Error> refuse(Error error, const char* function, const char* driver,
-                                             std::string_view name, const char* feature = "") const noexcept;
+  // Told to the refusal handler, and answered. A null `function`: not told, for who tries something else
+  // first. `driver` is the function of the driver that gave the error; null: the last that did.
+  [[nodiscard]] tl::unexpected<Error> refuse(Error error, const char* function, std::string_view name = {},
+                                             const char* feature = "",
+                                             const char* driver = nullptr) const noexcept;
+  // The same of an answer that is nothing but good or bad.
+  template <class Answer>
+  [[nodiscard]] Answer tell(Answer answer, const char* function, std::string_view name = {}) const noexcept {
+    if (!answer) [[unlikely]]
+      return refuse(answer.error(), function, name);
+    return answer;
+  }
   [[nodiscard]] bool aligns_to_atoms(const SubBufferKey& key) const noexcept {
     return key.mapping() != Mapping::none && !key.coherent() && non_coherent;
   }
@@ -56,12 +69,24 @@ struct HeapState {
   // Errors: invalid_argument (more than kMaxPoints, an unknown timeline).
   [[nodiscard]] Result<void> check_points(std::span<const TimelinePoint> points) noexcept;
   [[nodiscard]] Result<void> flush(const Buffer& buffer, Bytes offset, Bytes size) noexcept;
+  enum class Direction : std::uint8_t { flush, invalidate };
+  [[nodiscard]] Result<void> synchronise(std::span<const HostSpan> spans, Direction direction) noexcept;
+  // A buffer with memory of its own, as `function` of the heap has it.
+  [[nodiscard]] Result<Buffer> make_buffer(const BufferRequest& request, const char* function) noexcept;
   // Commits or abandons, and the resource is where it then is. True: it has moved.
   [[nodiscard]] Result<bool> end_move(const ResourceMove& move, std::span<const TimelinePoint> points,
                                       bool commit) noexcept;
-  [[nodiscard]] Result<Allocation> allocate_under_pressure(SubBufferPool& pool,
-                                                           const AllocationRequest& wanted,
-                                                           BudgetPolicy policy) noexcept;
+  // A range of pool `number`, whose address is aligned as its offset is. Errors: as of an arena allocator,
+  // not_supported (the address is not).
+  [[nodiscard]] Result<Buffer> take_range(std::uint32_t number, const AllocationRequest& wanted,
+                                          const BufferRequest& request) noexcept;
+  // The same where `number` has refused it at first: out of blocks, out of what lay unused, or as a buffer of
+  // its own.
+  [[nodiscard]] Result<Buffer> take_elsewhere(std::uint32_t number, const AllocationRequest& wanted,
+                                              const BufferRequest& request, Error why) noexcept;
+  // One, of this heap. Errors: as Heap::retire; it is still the caller's then.
+  [[nodiscard]] Result<void> retire(Buffer& buffer, std::span<const TimelinePoint> points,
+                                    const char* function) noexcept;
   void release(Buffer& buffer) noexcept;
   void release(Image& image) noexcept;
   // The owner lets go of a movable resource: what is to be destroyed once the points have passed, or nothing,
@@ -69,7 +94,7 @@ struct HeapState {
   // out_of_host_memory.
   [[nodiscard]] Result<Retired> let_go(std::uint32_t record, std::span<const TimelinePoint> points,
                                        std::optional<Misuse>& misuse) noexcept;
-  void tell(const std::optional<Misuse>& misuse) const noexcept {
+  void report_misuse(const std::optional<Misuse>& misuse) const noexcept {
     if (misuse) memory->config().on_misuse(*misuse);
   }
 
@@ -78,6 +103,9 @@ struct HeapState {
   std::array<std::uint32_t, SparseConfig::kMaxFamilies> families{};
   ResourceCalls calls;
   TimelineSnapshot timelines;
+  // The application's own, asked after this heap's.
+  TimelineReader other_timelines{};
+  PressureHandler other_pressure{};
   std::optional<vaspace::Heap> memory;
   std::optional<SubBufferPools> pools;
   bool non_coherent = false;  // a type that the host sees is not coherent
@@ -139,6 +167,7 @@ struct HeapAccess {
                       {.address = allocation.address,
                        .size = allocation.size,
                        .id = allocation.id,
+                       .memory_type = static_cast<std::uint8_t>(entry.memory_type),
                        .mapped = entry.mapped != nullptr ? entry.mapped + offset.value : nullptr},
                       pool});
   }

@@ -1,4 +1,4 @@
-// Ranges of shared buffers, and host access.
+// Ranges of shared buffers.
 #include <algorithm>
 
 #include "heap/budget_scope.hpp"
@@ -24,6 +24,8 @@ constexpr std::uint32_t kKnownUsage =
 
 // A buffer above this would have a shared one alone.
 constexpr Bytes kLargestShared = 16_MiB;
+// What every shared buffer's address is a multiple of; beyond it the address itself is looked at.
+constexpr Alignment kAlignedAddress{256};
 
 bool is_no_room(ErrorCode code) noexcept {
   return code == ErrorCode::out_of_device_memory || code == ErrorCode::out_of_address_space ||
@@ -37,7 +39,8 @@ Alignment sub_buffer_alignment(std::uint32_t usage, const ResourceLimits& limits
   const auto raise = [&](std::uint32_t bits, Alignment to) {
     if ((usage & bits) != 0) alignment = std::max(alignment, to);
   };
-  // Staging: a copy to an image begins at a multiple of its texel block.
+  // Staging: a copy to an image begins at a multiple of its texel block, of those that are powers of two; for
+  // the others (6, 12, 24 bytes) there is UploadRing::upload.
   if ((usage & ~kTransferUsage) == 0) raise(kTransferUsage, std::max(limits.copy, Alignment{32}));
   raise(VK_BUFFER_USAGE_VERTEX_BUFFER_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT, Alignment{16});
   raise(VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT, std::max(limits.uniform, Alignment{16}));
@@ -52,6 +55,24 @@ Alignment sub_buffer_alignment(std::uint32_t usage, const ResourceLimits& limits
 
 namespace {
 
+// Why a request cannot be met by a range of a shared buffer; nothing: it can. What would have to be the
+// buffer's, or its memory's, is nobody's alone here.
+std::optional<ErrorCode> unshareable(const HeapState& state, const BufferRequest& request) noexcept {
+  if (request.usage == 0) return ErrorCode::invalid_argument;
+  if (!request.alignment.valid()) return ErrorCode::invalid_alignment;
+  const bool own = request.flags != 0 || request.exportable || request.movable || request.aliasable ||
+                   request.next != nullptr || request.alias_of != nullptr || request.pool ||
+                   request.dedicated != DedicatedWish::none || request.priority != BufferRequest{}.priority;
+  const bool strangers =
+      !request.families.empty() &&
+      !std::all_of(request.families.begin(), request.families.end(), [&](std::uint32_t family) {
+        const std::span<const std::uint32_t> shared = state.config.families;
+        return std::find(shared.begin(), shared.end(), family) != shared.end();
+      });
+  if (own || strangers) return ErrorCode::not_supported;
+  return std::nullopt;
+}
+
 // What is too large to share is made as one of the pool's would be: who asks sees no border.
 BufferRequest like_shared(const HeapState& state, const SubBufferKey& pool,
                           const BufferRequest& asked) noexcept {
@@ -65,96 +86,108 @@ BufferRequest like_shared(const HeapState& state, const SubBufferKey& pool,
           .coherent = asked.coherent,
           .alignment = std::max(asked.alignment, alignment),
           .budget = asked.budget,
-          .name = asked.name};
+          .name = asked.name,
+          .user_data = asked.user_data};
+}
+
+AllocationRequest range_for(const HeapState& state, const SubBufferKey& key,
+                            const BufferRequest& request) noexcept {
+  const ResourceLimits& limits = state.backend.resource_limits();
+  AllocationRequest wanted{
+      .size = request.size,
+      .alignment = std::max(request.alignment, sub_buffer_alignment(request.usage, limits)),
+      .name = request.name,
+      .user_data = request.user_data};
+  if (!state.aligns_to_atoms(key)) return wanted;
+  // V13: whole atoms, so that a flush touches nobody else's bytes.
+  if (const auto whole = checked_align_up(wanted.size, limits.non_coherent_atom)) wanted.size = *whole;
+  wanted.alignment = std::max(wanted.alignment, limits.non_coherent_atom);
+  return wanted;
 }
 
 }  // namespace
 
+Result<Buffer> HeapState::take_range(std::uint32_t number, const AllocationRequest& wanted,
+                                     const BufferRequest& request) noexcept {
+  SubBufferPool& pool = (*pools)[number];
+  const auto made = pool.arena->allocate(wanted);
+  if (!made) [[unlikely]]
+    return fail(made.error());
+  const BufferTable::Entry entry = pool.table.at(made->address);
+  if (request.alignment > kAlignedAddress && entry.device_address != 0) [[unlikely]] {
+    const std::uint64_t address = entry.device_address + BufferTable::offset_of(made->address).value;
+    if (!is_aligned(address, request.alignment)) {
+      pool.arena->free(*made);
+      return fail(ErrorCode::not_supported);
+    }
+  }
+  return HeapAccess::sub_buffer(*this, entry, number, *made, request.size);
+}
+
 // As vaspace::Heap does: what lies about unused goes back before anything is refused, or the budget is
-// passed.
-Result<Allocation> HeapState::allocate_under_pressure(SubBufferPool& pool, const AllocationRequest& wanted,
-                                                      BudgetPolicy policy) noexcept {
+// passed. A pool in blocks that is there already is asked before: where the sparse ones are full, nothing has
+// to go back for each range. What is told is why the pool itself has refused.
+Result<Buffer> HeapState::take_elsewhere(std::uint32_t number, const AllocationRequest& wanted,
+                                         const BufferRequest& request, Error why) noexcept {
+  constexpr const char* kHere = "Heap::alloc_buffer";
+  const SubBufferKey key = (*pools)[number].key;
+  const bool address = why.code == ErrorCode::not_supported;
+  if (!address && !is_no_room(why.code)) return refuse(why, kHere, request.name);
+  const BufferRequest own = like_shared(*this, key, request);
+  if (address) return make_buffer(own, kHere);
+  const bool may_leave = (*pools)[number].sparse != nullptr && request.size <= kLargestShared;
+  std::uint32_t blocks = may_leave ? pools->present(key.in_blocks()) : SubBufferPools::kNone;
+  if (blocks != SubBufferPools::kNone) {
+    auto made = take_range(blocks, wanted, request);
+    if (made) return made;
+  }
   pools->flush();
   (void)memory->trim();
-  const BudgetScope scope(policy);
-  return pool.arena->allocate(wanted);
+  const BudgetScope scope(request.budget);
+  auto made = take_range(number, wanted, request);
+  if (made) return made;
+  why = made.error();
+  const char* const driver = refused_by(why);
+  if (is_no_room(why.code)) {
+    if (may_leave && blocks == SubBufferPools::kNone)
+      blocks = pools->find(key.in_blocks()).value_or(SubBufferPools::kNone);
+    if (blocks != SubBufferPools::kNone) {
+      auto in_blocks = take_range(blocks, wanted, request);
+      if (in_blocks) return in_blocks;
+    }
+    auto alone = make_buffer(own, nullptr);
+    if (alone) return alone;
+  }
+  return refuse(why, kHere, request.name, "", driver);
 }
 
 Result<Buffer> Heap::alloc_buffer(const BufferRequest& request) noexcept {
   HeapState& state = *state_;
   constexpr const char* kHere = "Heap::alloc_buffer";
-  if (request.usage == 0) [[unlikely]]
-    return state.refuse({ErrorCode::invalid_argument}, kHere, "", request.name);
-  if (!request.alignment.valid()) [[unlikely]]
-    return state.refuse({ErrorCode::invalid_alignment}, kHere, "", request.name);
-  if (request.flags != 0 || request.exportable || request.movable || request.next != nullptr) [[unlikely]]
-    return state.refuse({ErrorCode::not_supported}, kHere, "", request.name);
+  if (const auto wrong = unshareable(state, request)) [[unlikely]]
+    return state.refuse({*wrong}, kHere, request.name);
   const bool plain = (request.usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT) == 0 &&
                      request.intent != Intent::protected_device;
   if (const char* missing = plain ? nullptr : missing_feature(request); missing != nullptr) [[unlikely]]
-    return state.refuse({ErrorCode::not_supported, VK_ERROR_FEATURE_NOT_PRESENT}, kHere, "", request.name,
+    return state.refuse({ErrorCode::not_supported, VK_ERROR_FEATURE_NOT_PRESENT}, kHere, request.name,
                         missing);
   const SubBufferKey key{request.usage, request.intent, request.mapping, request.coherent};
   std::uint32_t number = state.pools->present(key);
   if (number == SubBufferPools::kNone) [[unlikely]] {
     const auto made = state.pools->find(key);
-    if (!made) return state.refuse(made.error(), kHere, "", request.name);
+    if (!made && made.error().code == ErrorCode::out_of_space)
+      return state.make_buffer(like_shared(state, SubBufferPools::widened(key), request), kHere);
+    if (!made) return state.refuse(made.error(), kHere, request.name);
     number = *made;
   }
   SubBufferPool& pool = (*state.pools)[number];
   if (pool.shared && request.size > kLargestShared) [[unlikely]]
-    return create_buffer(like_shared(state, pool.key, request));
-  const ResourceLimits& limits = state.backend.resource_limits();
-  Bytes size = request.size;
-  Alignment alignment = std::max(request.alignment, sub_buffer_alignment(request.usage, limits));
-  if (state.aligns_to_atoms(key)) {
-    // V13: whole atoms, so that a flush touches nobody else's bytes.
-    const auto whole = checked_align_up(size, limits.non_coherent_atom);
-    size = whole ? *whole : size;
-    alignment = std::max(alignment, limits.non_coherent_atom);
-  }
-  const AllocationRequest wanted{.size = size, .alignment = alignment, .name = request.name};
-  auto made = pool.arena->allocate(wanted);
-  if (!made && is_no_room(made.error().code)) [[unlikely]]
-    made = state.allocate_under_pressure(pool, wanted, request.budget);
+    return state.make_buffer(like_shared(state, pool.key, request), kHere);
+  const AllocationRequest wanted = range_for(state, key, request);
+  auto made = state.take_range(number, wanted, request);
   if (!made) [[unlikely]]
-    return state.refuse(made.error(), kHere, "", request.name);
-  return HeapAccess::sub_buffer(state, pool.table.at(made->address), number, *made, request.size);
-}
-
-namespace {
-
-// The range of a buffer's own memory, or of the shared buffer that it lies in.
-Result<MappedRange> range_of(HeapState& state, const Buffer& buffer, Bytes offset, Bytes size) noexcept {
-  if (HeapAccess::heap_of(buffer) != &state || offset > buffer.size())
-    return fail(ErrorCode::invalid_argument);
-  const Bytes left = buffer.size() - offset;
-  if (size != kMaxBytes && size > left) return fail(ErrorCode::invalid_argument);
-  const Bytes length = size == kMaxBytes ? left : size;
-  if (!buffer.is_sub_buffer()) return MappedRange{buffer.memory(), offset, length};
-  SubBufferPool& pool = (*state.pools)[HeapAccess::pool_of(buffer)];
-  if (!pool.shared) return fail(ErrorCode::not_supported);
-  const auto memory = pool.shared->memory_at(HeapAccess::memory_of(buffer).address);
-  if (!memory) return fail(memory.error());
-  return MappedRange{*memory, buffer.offset() + offset, length};
-}
-
-}  // namespace
-
-Result<void> HeapState::flush(const Buffer& buffer, Bytes offset, Bytes size) noexcept {
-  const auto range = range_of(*this, buffer, offset, size);
-  if (!range) return fail(range.error());
-  return memory->flush(range->allocation, range->offset, range->size);
-}
-
-Result<void> Heap::flush(const Buffer& buffer, Bytes offset, Bytes size) noexcept {
-  return state_->flush(buffer, offset, size);
-}
-
-Result<void> Heap::invalidate(const Buffer& buffer, Bytes offset, Bytes size) noexcept {
-  const auto range = range_of(*state_, buffer, offset, size);
-  if (!range) return fail(range.error());
-  return state_->memory->invalidate(range->allocation, range->offset, range->size);
+    return state.take_elsewhere(number, wanted, request, made.error());
+  return made;
 }
 
 }  // namespace vaspace::vulkan

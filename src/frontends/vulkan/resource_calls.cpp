@@ -1,6 +1,5 @@
 #include "resource_calls.hpp"
 
-#include <algorithm>
 #include <cstring>
 
 namespace vaspace::vulkan {
@@ -26,29 +25,12 @@ Needs needs_of(const VkMemoryRequirements& needs, const VkMemoryDedicatedRequire
   return answer;
 }
 
-Result<void> result_of(VkResult result) noexcept {
-  if (result != VK_SUCCESS) return fail(error_of(result));
+Result<void> result_of(VkResult result, const char* function) noexcept {
+  if (result != VK_SUCCESS) return refusal(result, function);
   return {};
 }
 
 }  // namespace
-
-Error error_of(VkResult result) noexcept {
-  switch (result) {
-    case VK_ERROR_OUT_OF_HOST_MEMORY:
-      return {ErrorCode::out_of_host_memory, result};
-    case VK_ERROR_OUT_OF_DEVICE_MEMORY:
-      return {ErrorCode::out_of_device_memory, result};
-    case VK_ERROR_DEVICE_LOST:
-      return {ErrorCode::device_lost, result};
-    case VK_ERROR_FEATURE_NOT_PRESENT:
-    case VK_ERROR_FORMAT_NOT_SUPPORTED:
-    case VK_ERROR_EXTENSION_NOT_PRESENT:
-      return {ErrorCode::not_supported, result};
-    default:
-      return {ErrorCode::driver_error, result};
-  }
-}
 
 Result<ResourceCalls> ResourceCalls::load(const Backend& backend) noexcept {
   ResourceCalls calls;
@@ -72,14 +54,14 @@ Result<ResourceCalls> ResourceCalls::load(const Backend& backend) noexcept {
 Result<VkBuffer> ResourceCalls::create(const VkBufferCreateInfo& info) const noexcept {
   VkBuffer buffer = VK_NULL_HANDLE;
   const VkResult result = create(info, buffer);
-  if (result != VK_SUCCESS) return fail(error_of(result));
+  if (result != VK_SUCCESS) return refusal(result, "vkCreateBuffer");
   return buffer;
 }
 
 Result<VkImage> ResourceCalls::create(const VkImageCreateInfo& info) const noexcept {
   VkImage image = VK_NULL_HANDLE;
   const VkResult result = create(info, image);
-  if (result != VK_SUCCESS) return fail(error_of(result));
+  if (result != VK_SUCCESS) return refusal(result, "vkCreateImage");
   return image;
 }
 
@@ -110,11 +92,11 @@ Needs ResourceCalls::needs(VkImage image) const noexcept {
 }
 
 Result<void> ResourceCalls::bind(VkBuffer buffer, const HeapAllocation& memory) const noexcept {
-  return result_of(try_bind(buffer, memory));
+  return result_of(try_bind(buffer, memory), "vkBindBufferMemory");
 }
 
 Result<void> ResourceCalls::bind(VkImage image, const HeapAllocation& memory) const noexcept {
-  return result_of(try_bind(image, memory));
+  return result_of(try_bind(image, memory), "vkBindImageMemory");
 }
 
 std::uint64_t ResourceCalls::device_address(VkBuffer buffer) const noexcept {
@@ -128,7 +110,8 @@ std::uint64_t ResourceCalls::device_address(VkBuffer buffer) const noexcept {
 void ResourceCalls::name(VkObjectType type, std::uint64_t handle, std::string_view name) const noexcept {
   if (set_name_ == nullptr) return;
   char text[kLongestName + 1]{};
-  std::memcpy(text, name.data(), std::min(name.size(), sizeof(text) - 1));
+  const std::string_view fits = clipped(name);
+  std::memcpy(text, fits.data(), fits.size());
   VkDebugUtilsObjectNameInfoEXT info{};
   info.sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_OBJECT_NAME_INFO_EXT;
   info.objectType = type;
@@ -141,7 +124,7 @@ Result<std::uint64_t> ResourceCalls::counter(VkSemaphore semaphore) const noexce
   if (counter_ == nullptr) return fail(ErrorCode::not_supported);
   std::uint64_t value = 0;
   const VkResult result = counter_(device_, semaphore, &value);
-  if (result != VK_SUCCESS) return fail(error_of(result));
+  if (result != VK_SUCCESS) return refusal(result, "vkGetSemaphoreCounterValue");
   return value;
 }
 

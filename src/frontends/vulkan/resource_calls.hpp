@@ -10,6 +10,8 @@
 
 #include "vaspace/frontends/vulkan/heap.hpp"
 
+#include "backends/vulkan/refusal.hpp"
+
 namespace vaspace::vulkan {
 
 // Handles are pointers on 64-bit hosts and numbers on others; a C cast is right for both.
@@ -18,14 +20,18 @@ template <class Handle>
   return (std::uint64_t)handle;
 }
 
-[[nodiscard]] Error error_of(VkResult result) noexcept;
-
 inline constexpr std::uint32_t kSparseBufferFlags = VK_BUFFER_CREATE_SPARSE_BINDING_BIT |
                                                     VK_BUFFER_CREATE_SPARSE_RESIDENCY_BIT |
                                                     VK_BUFFER_CREATE_SPARSE_ALIASED_BIT;
 inline constexpr std::uint32_t kSparseImageFlags = VK_IMAGE_CREATE_SPARSE_BINDING_BIT |
                                                    VK_IMAGE_CREATE_SPARSE_RESIDENCY_BIT |
                                                    VK_IMAGE_CREATE_SPARSE_ALIASED_BIT;
+
+// Of addresses and descriptors that are to be the same in a later run: memory would need a flag of its own.
+inline constexpr std::uint32_t kReplayedBufferFlags =
+    VK_BUFFER_CREATE_DEVICE_ADDRESS_CAPTURE_REPLAY_BIT |
+    VK_BUFFER_CREATE_DESCRIPTOR_BUFFER_CAPTURE_REPLAY_BIT_EXT;
+inline constexpr std::uint32_t kReplayedImageFlags = VK_IMAGE_CREATE_DESCRIPTOR_BUFFER_CAPTURE_REPLAY_BIT_EXT;
 
 // What a resource needs, and whether memory of its own (V8).
 struct Needs {
@@ -64,6 +70,14 @@ class ResourceCalls {
   // Nothing where debug utils are not enabled, or there is no name; up to kLongestName bytes of it. A name
   // that is refused is forgotten.
   static constexpr std::size_t kLongestName = 63;
+  // Up to kLongestName bytes of it, no character of UTF-8 cut in two.
+  [[nodiscard]] static std::string_view clipped(std::string_view name) noexcept {
+    if (name.size() <= kLongestName) return name;
+    std::size_t length = kLongestName;
+    while (length != 0 && (static_cast<unsigned char>(name[length]) & 0xC0U) == 0x80U)
+      --length;
+    return name.substr(0, length);
+  }
   void name(VkBuffer buffer, std::string_view name_of) const noexcept {
     if (!name_of.empty()) name(VK_OBJECT_TYPE_BUFFER, bits_of(buffer), name_of);
   }

@@ -48,17 +48,22 @@ Result<SharedBuffers::Slot> SharedBuffers::make(Bytes size) noexcept {
   }
   const auto buffer = calls_.create(info);
   if (!buffer) return fail(buffer.error());
+  made_.fetch_add(1, std::memory_order_relaxed);
   const Needs needs = calls_.needs(*buffer);
   HeapRequest request;
   request.requirements = needs.memory;
-  // An address is aligned as far as its buffer is.
-  request.requirements.alignment = std::max(request.requirements.alignment, Alignment{256});
+  request.kind = ResourceKind::linear;
+  const bool addressed = (config_.usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT) != 0;
+  // An address is aligned as far as its buffer is, and memory objects are, on devices that are known, as far
+  // as this.
+  request.requirements.alignment =
+      std::max(request.requirements.alignment, addressed ? kAddressed : Alignment{256});
   request.intent = config_.intent;
   request.mapping = config_.mapping;
   request.coherent = config_.coherent;
   request.dedicated = needs.dedicated;
   request.resource = {MemoryTraits::Dedicated::buffer, bits_of(*buffer)};
-  request.device_address = (config_.usage & VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT) != 0;
+  request.device_address = addressed;
   request.budget = BudgetScope::current();
   request.name = "shared buffer";
   making_ = true;
@@ -99,7 +104,7 @@ Result<Reservation> SharedBuffers::reserve(const ReservationRequest& request) no
     return fail(made.error());
   }
   slots_[number] = *made;
-  table_.set(number, {bits_of(made->buffer), address, made->memory.mapped});
+  table_.set(number, {bits_of(made->buffer), address, made->memory.mapped, made->memory.memory_type});
   return Reservation{BufferTable::begin_of(number), request.size, std::uint64_t{number} + 1};
 }
 
@@ -131,6 +136,7 @@ Result<HeapAllocation> SharedBuffers::memory_at(Address address) noexcept {
 Result<Reservation> SparseBuffers::reserve(const ReservationRequest& request) noexcept {
   const auto reserved = sparse_.reserve(request);
   if (!reserved) return reserved;
+  made_.fetch_add(1, std::memory_order_relaxed);
   const auto native = sparse_.locate(reserved->address);
   const std::uint64_t address = sparse_.device_address(reserved->address).value_or(0);
   const std::uint32_t slot = BufferTable::slot_of(reserved->address);
@@ -139,7 +145,7 @@ Result<Reservation> SparseBuffers::reserve(const ReservationRequest& request) no
     (void)sparse_.release(*reserved);
     return fail(ErrorCode::out_of_host_memory);
   }
-  table_.set(slot, {native->object, address, nullptr});
+  table_.set(slot, {native->object, address, nullptr, memory_type_});
   return reserved;
 }
 

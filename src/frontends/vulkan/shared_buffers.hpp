@@ -5,6 +5,7 @@
 // SparseBackend.
 #pragma once
 
+#include <atomic>
 #include <mutex>
 
 #include "vaspace/base/host_array.hpp"
@@ -56,6 +57,8 @@ class SharedBuffers final : public vaspace::Backend {
 
   // This thread is making a buffer: its pool cannot give anything back just now.
   [[nodiscard]] static bool is_making() noexcept { return making_; }
+  // Buffers made so far.
+  [[nodiscard]] std::uint64_t made() const noexcept { return made_.load(std::memory_order_relaxed); }
   // The memory behind an address. Errors: unknown_address.
   [[nodiscard]] Result<HeapAllocation> memory_at(Address address) noexcept;
 
@@ -68,26 +71,33 @@ class SharedBuffers final : public vaspace::Backend {
   };
   [[nodiscard]] Result<Slot> make(Bytes size) noexcept;
   static inline thread_local constinit bool making_ = false;
+  static constexpr Alignment kAddressed{64_KiB};
 
   const ResourceCalls& calls_;
   vaspace::Heap& heap_;
   BufferTable& table_;
   SharedBuffersConfig config_;
   DeviceProfile profile_{};
+  std::atomic<std::uint64_t> made_{0};
   std::mutex mutex_;  // of slots_ and the table's writers
   HostArray<Slot> slots_;
 };
 
 class SparseBuffers final : public ForwardingBackend {
  public:
-  SparseBuffers(SparseBackend& sparse, BufferTable& table) noexcept
-      : ForwardingBackend(sparse), sparse_(sparse), table_(table) {}
+  // Its pages are of `memory_type`.
+  SparseBuffers(SparseBackend& sparse, BufferTable& table, std::uint32_t memory_type) noexcept
+      : ForwardingBackend(sparse), sparse_(sparse), table_(table), memory_type_(memory_type) {}
 
   [[nodiscard]] Result<Reservation> reserve(const ReservationRequest& request) noexcept override;
+  // Buffers made so far, the one that SparseBackend::create looks at among them.
+  [[nodiscard]] std::uint64_t made() const noexcept { return made_.load(std::memory_order_relaxed); }
 
  private:
   SparseBackend& sparse_;
   BufferTable& table_;
+  std::uint32_t memory_type_;
+  std::atomic<std::uint64_t> made_{1};
   std::mutex mutex_;  // of the table's writers
 };
 

@@ -27,32 +27,49 @@ constexpr Bytes kSharedPool = 256_MiB;
 // A pool that holds little keeps little: its buffers grow with it.
 constexpr Bytes kFirstShared = 256_KiB;
 
-// What the first request for a pool makes it: wide enough that the next need no other.
 std::uint32_t usage_of_pool(std::uint32_t usage) noexcept {
   const std::uint32_t plain = usage & ~(kTransfer | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT);
   return usage | kTransfer | ((plain & ~kMesh) == 0 && plain != 0 ? kMesh : 0);
 }
 
-// Memory behind sparse buffers passes the heap's gate, by the budget policy of who allocates.
-Result<void> enter(void* heap, std::uint32_t memory_type, Bytes size) noexcept {
-  return static_cast<vaspace::Heap*>(heap)->enter_guest(memory_type, size, BudgetScope::current());
-}
-
-template <GuestStep step>
-void go_on(void* heap, std::uint32_t memory_type, Bytes size) noexcept {
-  static_cast<vaspace::Heap*>(heap)->guest_step(memory_type, size, step);
-}
-
-MemoryGate gate_of(vaspace::Heap& heap) noexcept {
-  return {.user = &heap,
-          .enter = &enter,
-          .refused = &go_on<GuestStep::refused>,
-          .taken = &go_on<GuestStep::taken>,
-          .leaving = &go_on<GuestStep::leaving>,
-          .left = &go_on<GuestStep::left>};
-}
-
 }  // namespace
+
+// Memory behind sparse buffers passes the heap's gate, by the budget policy of who allocates.
+struct SubBufferPools::Gate {
+  static SubBufferPools& of(void* pools) noexcept { return *static_cast<SubBufferPools*>(pools); }
+
+  static Result<void> enter(void* pools, std::uint32_t memory_type, Bytes size) noexcept {
+    return of(pools).heap_.enter_guest(memory_type, size, BudgetScope::current());
+  }
+  static void refused(void* pools, std::uint32_t memory_type, Bytes size) noexcept {
+    of(pools).heap_.guest_step(memory_type, size, GuestStep::refused);
+  }
+  static void taken(void* pools, std::uint32_t memory_type, Bytes size) noexcept {
+    of(pools).heap_.guest_step(memory_type, size, GuestStep::taken);
+  }
+  static void leaving(void* pools, std::uint32_t memory_type, Bytes size) noexcept {
+    of(pools).heap_.guest_step(memory_type, size, GuestStep::leaving);
+  }
+  static void left(void* pools, std::uint32_t memory_type, Bytes size) noexcept {
+    of(pools).sparse_releases_.fetch_add(1, std::memory_order_relaxed);
+    of(pools).heap_.guest_step(memory_type, size, GuestStep::left);
+  }
+};
+
+MemoryGate SubBufferPools::gate() noexcept {
+  return {.user = this,
+          .enter = &Gate::enter,
+          .refused = &Gate::refused,
+          .taken = &Gate::taken,
+          .leaving = &Gate::leaving,
+          .left = &Gate::left};
+}
+
+SubBufferKey SubBufferPools::widened(const SubBufferKey& key) noexcept {
+  SubBufferKey wide = key;
+  wide.usage = usage_of_pool(key.usage);
+  return wide;
+}
 
 SubBufferPools::~SubBufferPools() {
   for (HostObject<SubBufferPool>& pool : pools_)
@@ -75,7 +92,7 @@ LeakHandler SubBufferPools::leak_handler() noexcept {
 
 bool SubBufferPools::sparse_for(const SubBufferKey& key) const noexcept {
   const DeviceFeatures& features = backend_.config().features;
-  return key.intent() == Intent::device && key.mapping() == Mapping::none &&
+  return !key.is_in_blocks() && key.intent() == Intent::device && key.mapping() == Mapping::none &&
          config_.sparse.queue != nullptr && config_.sparse_memory_objects != 0 && features.sparse_binding &&
          features.sparse_residency_buffer && features.timeline_semaphore && sparse_pools_ < kMaxSparsePools;
 }
@@ -84,9 +101,9 @@ Result<void> SubBufferPools::open_sparse(SubBufferPool& pool, const HeapRequest&
   SparseConfig sparse;
   sparse.device = backend_.config();
   sparse.device.account = &backend_.account();
-  sparse.gate = gate_of(heap_);
-  // Half of what is left for each pool: most programs have one or two.
-  sparse.device.max_memory_objects = std::max(config_.sparse_memory_objects >> (sparse_pools_ + 1), 1U);
+  sparse.gate = gate();
+  sparse.device.max_memory_objects = config_.sparse_memory_objects;
+  sparse.allowance = &sparse_objects_;
   sparse.sparse = config_.sparse;
   sparse.transfer = config_.transfer;
   sparse.families = config_.families;
@@ -99,7 +116,8 @@ Result<void> SubBufferPools::open_sparse(SubBufferPool& pool, const HeapRequest&
   bound.requirements.memory_type_bits = pool.sparse->memory_type_bits();
   const auto ranking = heap_.choose(bound);
   if (!ranking) return fail(ranking.error());
-  pool.sparse_buffers = make_host_object<SparseBuffers>(config_.host, *pool.sparse, pool.table);
+  pool.sparse_buffers =
+      make_host_object<SparseBuffers>(config_.host, *pool.sparse, pool.table, (*ranking)[0]);
   if (!pool.sparse_buffers) return fail(ErrorCode::out_of_host_memory);
   auto arena =
       ThreadSafeArenaAllocator::create(*pool.sparse_buffers, {.memory_type = (*ranking)[0],
@@ -165,9 +183,7 @@ Result<std::uint32_t> SubBufferPools::add(const SubBufferKey& key) noexcept {
     if (serves(pools_[i]->key, key)) return i;
   }
   if (count == kMaxPools) return fail(ErrorCode::out_of_space);
-  SubBufferKey wide = key;
-  wide.usage = usage_of_pool(key.usage);
-  auto pool = make_host_object<SubBufferPool>(config_.host, wide, config_.host);
+  auto pool = make_host_object<SubBufferPool>(config_.host, widened(key), config_.host);
   if (!pool) return fail(ErrorCode::out_of_host_memory);
   if (const auto opened = open(*pool); !opened) return fail(opened.error());
   pools_[count] = std::move(pool);

@@ -19,7 +19,7 @@ namespace vaspace::vulkan {
 // Thread-safe.
 class TimelineSnapshot {
  public:
-  static constexpr std::size_t kMaxTimelines = 32;
+  static constexpr std::size_t kMaxTimelines = Heap::kMaxTimelines;
   static constexpr TimelineId kWalks{~0U};
 
   // Errors: out_of_space (kMaxTimelines are there).

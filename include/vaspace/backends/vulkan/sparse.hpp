@@ -71,6 +71,9 @@ struct SparseConfig {
   // Let one page be bound at two addresses: sparseResidencyAliased is enabled (V29).
   bool aliasing = false;
   MemoryGate gate{};
+  // Memory objects that this backend shares with others, beside those of the whole device: what one of them
+  // does not take, the next may. It outlives them. Null: its own, device.max_memory_objects.
+  DeviceAccount* allowance = nullptr;
 };
 
 // Thread-safe. Binds and copies are submitted one at a time, under a lock that no other call needs.

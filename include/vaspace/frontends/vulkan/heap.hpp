@@ -25,7 +25,8 @@
 
 namespace vaspace::vulkan {
 
-// What was refused, for a log. Called on the thread whose call it was, never under a lock.
+// What a call of the heap refused, but for reports and what memory() is asked, for a log. Called on the
+// thread whose call it was, never under a lock.
 struct Refusal {
   Error error{};
   const char* function = "";  // for example "Heap::create_buffer"
@@ -40,8 +41,9 @@ struct RefusalHandler {
 };
 
 struct HeapConfig {
-  // The limits and rules of the device are filled in, timelines and on_pressure too; `host` is taken for
-  // everything.
+  // The limits and rules of the device are filled in; `host` is taken for everything. `on_pressure` is called
+  // after the heap's own, which gives back what sub-buffers hold unused. `timelines` is asked of points that
+  // are on none of add_timeline()'s: those of memory().retire(), not of resources.
   vaspace::HeapConfig memory{};
   // Queues for sparse sub-buffers; a null queue, or a device without sparseResidencyBuffer: they lie in
   // blocks.
@@ -70,6 +72,14 @@ struct ResourceMove {
   std::uint32_t record = 0;
 };
 
+// Bytes that the host sees: of a buffer or sub-buffer, or of an image of linear tiling.
+struct HostSpan {
+  const Buffer* buffer = nullptr;  // one of the two
+  const Image* image = nullptr;
+  Bytes offset{};
+  Bytes size = kMaxBytes;  // kMaxBytes: to its end
+};
+
 struct HeapReport {
   vaspace::HeapReport memory{};
   std::uint64_t buffers = 0;  // created by create_buffer and alive, or retired
@@ -80,6 +90,11 @@ struct HeapReport {
   Bytes sub_buffer_live{};       // asked for
   Bytes sub_buffer_committed{};  // memory behind them
   Bytes sparse_held{};           // of it, memory objects of sparse buffers
+  // Calls of the driver so far, beside those that `memory` and create_buffer have: vkFreeMemory of pages of
+  // sparse buffers (memory.guest_reserves has their vkAllocateMemory), and vkCreateBuffer for sub-buffers to
+  // lie in, sparse ones too.
+  std::uint64_t sparse_releases = 0;
+  std::uint64_t shared_buffers_created = 0;
 };
 
 struct SubBufferPoolReport {
@@ -111,14 +126,18 @@ class Heap {
   // ---- resources
 
   // Errors: invalid_size, invalid_argument (a request that contradicts itself, alias_of memory that does not
-  // fit), not_supported (missing_feature() says which; SPARSE flags), and those of vaspace::Heap::allocate
-  // and of the driver.
+  // fit), not_supported (missing_feature() says which; SPARSE and CAPTURE_REPLAY flags; an address that is
+  // not aligned as asked for; an image that cannot be exported), and those of vaspace::Heap::allocate and of
+  // the driver. Intent::protected_device sets the PROTECTED flag.
   [[nodiscard]] Result<Buffer> create_buffer(const BufferRequest& request) noexcept;
   [[nodiscard]] Result<Image> create_image(const ImageRequest& request) noexcept;
-  // A range of a shared buffer whose usage has all of the request's; above 16 MiB, where it would not be
-  // sparse, a buffer of its own that is made as the shared ones are. size, usage, intent, mapping, coherent,
-  // alignment and budget count; the rest is ignored but the name, which reports show. Memory behind a new
-  // buffer or page passes the heap's gate (V16). Errors: as create_buffer, and not_supported for flags.
+  // A range of a shared buffer whose usage has all of the request's. A buffer of its own, made as the shared
+  // ones are, above 16 MiB where they are not sparse; where what shares buffers has no room and the heap has;
+  // and beyond 32 pools. size, usage, intent, mapping, coherent, alignment and budget count, and name and
+  // user data, which reports show. An address is aligned as the offset is. Memory behind a new buffer or page
+  // passes the heap's gate (V16). Errors: as create_buffer, and not_supported for what a shared buffer cannot
+  // be: flags, queue families that are not HeapConfig's, exportable, movable, aliasable, alias_of, dedicated,
+  // a pool, a priority of its own, `next`.
   [[nodiscard]] Result<Buffer> alloc_buffer(const BufferRequest& request) noexcept;
   [[nodiscard]] Result<Buffer> alloc_buffer(Bytes size, std::uint32_t usage) noexcept {
     return alloc_buffer({.size = size, .usage = usage});
@@ -134,16 +153,22 @@ class Heap {
 
   // Memory alone, for resources that the caller makes; given back by free(). Size, alignment and memory
   // types are the requirements', all else, the dedicated wish too, is `wish`'s. Its `kind` says what will lie
-  // there, which nobody checks (V1): `unknown` is right for all, and what it is without a wish; `optimal` is
-  // for images of optimal tiling; `linear`, for buffers and linear images, is what a wish has that says
-  // nothing.
+  // there (V1): `unknown`, which is right for all, where the wish does not say; `optimal` is for images of
+  // optimal tiling, `linear` for buffers and linear images.
   [[nodiscard]] Result<HeapAllocation> allocate(const VkMemoryRequirements& requirements,
                                                 const vaspace::HeapRequest& wish = {
                                                     .kind = ResourceKind::unknown}) noexcept;
   void free(const HeapAllocation& memory) noexcept;
-  // Errors: the driver's.
+  // Errors: invalid_argument (the memory is too small, not aligned, of a type that the resource cannot have,
+  // V6, V7; where kinds are kept apart, of another kind, V1), stale_handle, the driver's.
   [[nodiscard]] Result<void> bind(VkBuffer buffer, const HeapAllocation& memory) noexcept;
-  [[nodiscard]] Result<void> bind(VkImage image, const HeapAllocation& memory) noexcept;
+  [[nodiscard]] Result<void> bind(VkImage image, const HeapAllocation& memory,
+                                  bool linear_tiling = false) noexcept;
+
+  // The memory types that a resource would be tried in, best first; it is created for that, and destroyed.
+  // Errors: as create_buffer and create_image.
+  [[nodiscard]] Result<TypeRanking> memory_types(const BufferRequest& request) noexcept;
+  [[nodiscard]] Result<TypeRanking> memory_types(const ImageRequest& request) noexcept;
 
   // The feature or extension that a request needs and the device was not created with; null: none.
   [[nodiscard]] const char* missing_feature(const BufferRequest& request) const noexcept;
@@ -162,7 +187,9 @@ class Heap {
 
   // ---- time
 
-  // Timelines that points are on. Errors: as Backend::add_timeline.
+  // Timelines that points are on, at most kMaxTimelines at a time. Errors: as Backend::add_timeline;
+  // out_of_space (more of them).
+  static constexpr std::size_t kMaxTimelines = 32;
   [[nodiscard]] Result<TimelineId> add_timeline(VkSemaphore semaphore) noexcept;
   // Nothing that is retired waits for it.
   [[nodiscard]] Result<void> forget_timeline(TimelineId timeline) noexcept;
@@ -177,18 +204,32 @@ class Heap {
   [[nodiscard]] Result<void> retire(Image&& image, TimelinePoint point) noexcept {
     return retire(std::move(image), {&point, 1});
   }
+  // In this order; where one is refused, those before it are retired, and it and those behind it are still
+  // the caller's. A foreign or empty one, or bad points: none is.
+  [[nodiscard]] Result<void> retire(std::span<Buffer> buffers,
+                                    std::span<const TimelinePoint> points) noexcept;
+  [[nodiscard]] Result<void> retire(std::span<Image> images, std::span<const TimelinePoint> points) noexcept;
   // Destroys what was retired and has passed, and takes a bounded step of giving memory back. Once a frame.
   void collect() noexcept;
   // Gives back what is unused, while more than `target` bytes are held from the device, sparse pages too;
   // what is held then. Sub-buffers' pages go last.
   Bytes trim(Bytes target = {}) noexcept;
+  // The same for one heap of the device. Errors: invalid_argument.
+  [[nodiscard]] Result<Bytes> trim_heap(std::uint32_t heap, Bytes target = {}) noexcept;
 
   // ---- host access
 
-  // As vaspace::Heap; of sub-buffers too. Ranges are widened to whole atoms (V12).
+  // Host writes become visible to the device, device writes to the host; nothing to do where memory is
+  // coherent. Ranges are widened to whole atoms (V12), which nobody else's bytes are in (V13). Several at
+  // once are one call of the driver for each Backend::kMaxRangesOfACall, whatever memory they lie in. Errors:
+  // invalid_argument (outside the resource; of another heap), not_supported (the host does not see it),
+  // wrong_state (not mapped), or the driver's. What the library refuses, it refuses before the driver is
+  // asked; where the driver refuses a call, later ones are not made.
   [[nodiscard]] Result<void> flush(const Buffer& buffer, Bytes offset = {}, Bytes size = kMaxBytes) noexcept;
   [[nodiscard]] Result<void> invalidate(const Buffer& buffer, Bytes offset = {},
                                         Bytes size = kMaxBytes) noexcept;
+  [[nodiscard]] Result<void> flush(std::span<const HostSpan> spans) noexcept;
+  [[nodiscard]] Result<void> invalidate(std::span<const HostSpan> spans) noexcept;
 
   // ---- defragmentation of movable resources, as vaspace/heap/defragmentation.hpp has it
 

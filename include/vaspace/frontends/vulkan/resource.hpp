@@ -35,7 +35,7 @@ struct BufferRequest {
   Mapping mapping = Mapping::none;
   bool coherent = false;                          // the host will neither flush nor invalidate
   DedicatedWish dedicated = DedicatedWish::none;  // beside what the driver wants
-  Alignment alignment{};                          // beside what the driver wants
+  Alignment alignment{};                          // beside what the driver wants; of the address too
   bool exportable = false;                        // as an opaque file descriptor
   bool movable = false;                           // Heap::plan_moves may move it
   bool aliasable = false;                         // its memory may be given to another resource by alias_of
@@ -96,7 +96,8 @@ class Buffer {
   // Where the host sees the first byte; null where it does not, or not without Heap::map. After
   // Heap::commit_move it is elsewhere.
   [[nodiscard]] std::byte* mapped() const noexcept { return memory().mapped; }
-  // The memory; of a sub-buffer only address, size and mapped mean something to a caller.
+  // The memory; of a sub-buffer only address, size, memory_type and mapped mean something to a caller, and
+  // Heap::memory() does not know it: Heap::flush() takes the buffer.
   [[nodiscard]] HeapAllocation memory() const noexcept {
     return record_ == kNoRecord ? memory_ : moved_memory();
   }
@@ -189,7 +190,8 @@ class Image {
 // uniform, storage and texel buffers, of scratch memory, and best for copies of what is for copies alone; 16
 // at least where shaders read by address or descriptor, and for vertices; 32 for staging (a texel); 64 for
 // shader binding tables; 256 for acceleration structures, and for whatever is not known here; else 4. Shared
-// buffers themselves lie at multiples of 256, so that an address is aligned as its offset is.
+// buffers themselves lie at multiples of 256, of 64 KiB where they have an address, so that an address is
+// aligned as its offset is; what asks for more than 256 is looked at.
 [[nodiscard]] Alignment sub_buffer_alignment(std::uint32_t usage, const ResourceLimits& limits) noexcept;
 
 }  // namespace vaspace::vulkan

@@ -7,6 +7,8 @@
 // device may be at (V13). Externally synchronised; the heap outlives them.
 #pragma once
 
+#include <array>
+
 #include "vaspace/frontends/vulkan/heap.hpp"
 #include "vaspace/range/linear_allocator.hpp"
 #include "vaspace/range/ring_allocator.hpp"
@@ -41,6 +43,14 @@ struct Upload {
   Bytes size{};
 };
 
+// The same of an image: vkCmdCopyBufferToImage from `source`, with source_offset as its bufferOffset.
+struct ImageUpload {
+  VkBuffer source{};
+  Bytes source_offset{};
+  VkImage destination{};
+  Bytes size{};
+};
+
 class UploadRing {
  public:
   // Errors: as Heap::create_buffer and RingAllocator::create.
@@ -56,14 +66,22 @@ class UploadRing {
   [[nodiscard]] Result<void> flush(const Piece& piece) noexcept;
   // Puts bytes into a buffer: directly where the host sees it (integrated devices, and those with all of
   // their memory in a BAR, as `mapping = Mapping::preferred` finds them), else by a copy to record. What is
-  // written directly must not be in use by the device. Errors: invalid_argument (outside the buffer), as
-  // write().
+  // written directly must not be in use by the device. What is larger than the ring
+  // goes through a staging buffer of its own, which the next close() retires. Errors: invalid_argument
+  // (outside the buffer, or nothing), as write(); of a staging buffer as Heap::create_buffer.
   [[nodiscard]] Result<Upload> upload(const Buffer& destination, Bytes offset,
                                       std::span<const std::byte> bytes) noexcept;
+  // The same into an image, always by a copy to record. `texel_block` is the size of its format's, in bytes,
+  // 3 and 6 and 12 and 24 too: source_offset is a multiple of it, of 4, and of what is best for copies. What
+  // part of the image the bytes are is said by the copy. Errors: invalid_argument (nothing; an empty image; a
+  // texel block of 0 or above 256 bytes), as upload().
+  [[nodiscard]] Result<ImageUpload> upload(const Image& destination, std::span<const std::byte> bytes,
+                                           Bytes texel_block) noexcept;
 
   // Everything since the last close is used until the timeline reaches `value`. Errors: wrong_state (it
-  // falls).
-  [[nodiscard]] Result<void> close(std::uint64_t value) noexcept { return ring_.close(value); }
+  // falls), as Heap::retire where a staging buffer of its own is retired: it is closed by the next close()
+  // then.
+  [[nodiscard]] Result<void> close(std::uint64_t value) noexcept;
   // Takes back what the device has passed. Errors: as Backend::completed.
   [[nodiscard]] Result<void> collect() noexcept;
   // Errors: timed_out, and as collect(). Waits until at least the oldest close has passed.
@@ -71,14 +89,29 @@ class UploadRing {
   [[nodiscard]] RingReport report() const noexcept { return ring_.report(); }
 
  private:
-  UploadRing(HeapState& heap, Buffer buffer, RingAllocator ring, TimelineId timeline,
+  // Staging memory for what is larger than the ring, in a list.
+  struct OneOff {
+    Buffer buffer;
+    HostObject<OneOff> next;
+  };
+
+  UploadRing(HeapState& heap, Buffer buffer, RingAllocator ring, const UploadRingConfig& config,
              Alignment unit) noexcept;
+  // Room whose offset is a multiple of `block` and of `alignment`, in the ring or in a buffer of its own,
+  // with the bytes in it.
+  [[nodiscard]] Result<Piece> stage(std::span<const std::byte> bytes, Alignment alignment,
+                                    Bytes block) noexcept;
+  [[nodiscard]] Result<Piece> stage_alone(std::span<const std::byte> bytes) noexcept;
 
   HeapState* heap_;  // which stays where it is when its Heap is moved (R10)
   Buffer buffer_;
   RingAllocator ring_;
+  HostObject<OneOff> one_offs_{nullptr, HostDelete<OneOff>{}};  // since the last close
+  Bytes capacity_{};
   TimelineId timeline_{};
   Alignment unit_{};  // of sizes and offsets: the atom, where memory is not coherent
+  std::array<std::uint32_t, SparseConfig::kMaxFamilies> families_{};
+  std::size_t family_count_ = 0;
 };
 
 struct FrameMemoryConfig {
