@@ -34,6 +34,16 @@ TEST(CudaCommand, InfoListsEveryDevice) {
   EXPECT_FALSE(has(ended, "vasim-cuda:")) << all_of(ended);
 }
 
+// Whether memory can be exported is tried, for a kind of handle may be accepted and not work.
+TEST(CudaCommand, C14_InfoSaysWhetherADeviceCanExport) {
+  for (const bool can : {true, false}) {
+    const Ended ended = run("info", can ? "default" : "not_exportable");
+    const std::size_t device = ended.out.find("Simulated GPU");
+    ASSERT_NE(device, std::string::npos) << all_of(ended);
+    EXPECT_EQ(ended.out.find("external_memory", device) != std::string::npos, can) << all_of(ended);
+  }
+}
+
 TEST(CudaCommand, ADeviceIsChosenByItsName) {
   const std::string trace = "replay " VASPACE_TRACES "/ffmpeg_vulkan.res.csv.gz --backend cuda --device ";
   EXPECT_EQ(run(trace + "'Simulated GPU 1'", "two_devices").exit_code, 0);

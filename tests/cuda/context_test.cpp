@@ -205,6 +205,29 @@ TEST_F(CurrentContext, OfAThreadThatIsNew) {
   thread.join();
 }
 
+// The driver refuses what a thread in the global mode does while another one captures, and breaks its
+// capture.
+TEST_F(CurrentContext, NoCallBreaksWhatAnotherThreadCaptures) {
+  start_everything();
+  const auto mode = [] {
+    CUstreamCaptureMode mine = CU_STREAM_CAPTURE_MODE_GLOBAL;
+    EXPECT_OK(DRIVER(cuThreadExchangeStreamCaptureMode)(&mine));
+    return mine;
+  };
+  DRIVER(vasim_cuda_capture_elsewhere)(1);
+  for (const Call& call : calls()) {
+    call.make();
+    EXPECT_EQ(mode(), CU_STREAM_CAPTURE_MODE_GLOBAL) << call.name;
+    EXPECT_EQ(cuda_reports(), "") << call.name;
+  }
+  EXPECT_EQ(code_of(backend_->destroy_stream(a_)), "ok");
+  EXPECT_EQ(code_of(backend_->destroy_stream(b_)), "ok");
+  made_.clear();
+  backend_.reset();
+  EXPECT_EQ(cuda_reports(), "");
+  DRIVER(vasim_cuda_capture_elsewhere)(0);
+}
+
 // A call that fails has given it back too, whichever driver call was refused.
 TEST_F(CurrentContext, C16_AfterARefusalOfAnyDriverCall) {
   start_everything();

@@ -1,4 +1,5 @@
 // C15: nothing grows over a hundred thousand cycles: no handle, mapping, address, event or descriptor.
+#include <cstdlib>
 #include <functional>
 
 #include "vaspace/frontends/cuda_growable.hpp"
@@ -37,7 +38,7 @@ TEST_F(CudaCycles, C15_OfAllocatingFreeingAndTrimming) {
     streams_->trim();
     return done;
   });
-  cycle("freed on another stream", 20'000, [&] {
+  cycle("freed on another stream", 100'000, [&] {
     const auto block = streams_->allocate(100_KiB, a_);
     const bool done = block && streams_->record_stream(*block, b_) && streams_->free(*block, b_);
     streams_->trim(true);
@@ -54,7 +55,10 @@ TEST_F(CudaCycles, C15_OfSuspendingAndResuming) {
   cycle("discarded", 100'000,
         [&] { return streams_->suspend(cuda::Suspend::discard) && streams_->resume(); });
   work_on(kept, 1_KiB, a_, 7);
-  cycle("offloaded", 5'000, [&] { return streams_->suspend(cuda::Suspend::offload) && streams_->resume(); });
+  // Each copies all of it twice: the whole number by night.
+  const int offloads = std::getenv("VASPACE_EXHAUSTIVE") != nullptr ? 100'000 : 20'000;
+  cycle("offloaded", offloads,
+        [&] { return streams_->suspend(cuda::Suspend::offload) && streams_->resume(); });
   EXPECT_EQ(read(kept), 7);
 }
 
@@ -66,7 +70,7 @@ TEST_F(CudaCycles, C15_OfGrowingAndShrinking) {
     cycle("in place", 100'000, [&] { return buffer->grow(page_ * 3) && buffer->shrink(page_); });
   }
   start(VASPACE_CUDA_PROFILES "/small_hint_elsewhere.json");
-  cycle("elsewhere", 10'000, [&] {
+  cycle("elsewhere", 100'000, [&] {
     auto moves = cuda::GrowableBuffer::create(*backend_, {.reservation = page_});
     return moves && moves->grow(page_) && moves->grow(page_ * 3);
   });
@@ -81,7 +85,7 @@ TEST_F(CudaCycles, C15_OfPeersThatComeAndGo) {
 
 TEST_F(CudaCycles, C15_OfReservingBindingAndPinning) {
   start(VASPACE_CUDA_PROFILES "/scarce_addresses.json");
-  cycle("chain of reservations", 20'000, [&] {
+  cycle("chain of reservations", 100'000, [&] {
     const auto chain = backend_->reserve({40_MiB, {}, {}, 0});
     return chain && backend_->release(*chain);
   });
@@ -91,7 +95,7 @@ TEST_F(CudaCycles, C15_OfReservingBindingAndPinning) {
     return backend_->create_physical({page_, 0, {}}, {&id, 1}) && bind(range.address, id) &&
            unbind(range.address) && destroy(id);
   });
-  cycle("pinned", 20'000, [&] {
+  cycle("pinned", 100'000, [&] {
     const auto memory = backend_->allocate_pinned(4_KiB);
     return memory && backend_->free_pinned(*memory);
   });
@@ -99,7 +103,7 @@ TEST_F(CudaCycles, C15_OfReservingBindingAndPinning) {
 
 TEST_F(CudaCycles, C15_OfBackendsAndAllocators) {
   start("two_devices");
-  cycle("backend", 300, [&] {
+  cycle("backend", 2000, [&] {
     cuda::BackendConfig config = cuda_config();
     config.device = 1;
     config.exportable = true;

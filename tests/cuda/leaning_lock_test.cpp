@@ -15,7 +15,7 @@ constexpr int kDisturbances = 200;
 
 void take_often(LeaningLock& lock) {
   for (int i = 0; i < kEnough; ++i) {
-    lock.lock();
+    lock.lock_at_work();
     lock.unlock();
   }
 }
@@ -42,6 +42,20 @@ TEST(LeaningLock, LeansToWhoTakesItMostUntilAnotherDoes) {
   std::thread([&] {
     take_often(lock);
     EXPECT_FALSE(leans(lock)) << "to one thread only";
+  }).join();
+}
+
+TEST(LeaningLock, LeansToNobodyWhoOnlyLooks) {
+  const AsymmetricFence fence;
+  LeaningLock lock(fence);
+  for (int i = 0; i < 2 * kEnough; ++i) {
+    lock.lock();
+    lock.unlock();
+  }
+  EXPECT_FALSE(leans(lock));
+  std::thread([&] {
+    take_often(lock);
+    EXPECT_TRUE(leans(lock)) << "who looked is not the first";
   }).join();
 }
 
@@ -123,7 +137,7 @@ TEST(LeaningLock, T1_OneThreadAtATimeHasIt) {
       lock.leave();
       ++leaned;
     } else {
-      lock.lock();
+      lock.lock_at_work();
       ++taken;
       lock.unlock();
     }

@@ -1,6 +1,9 @@
 // What others load or include: the PyTorch plug-in, by its C functions alone, and the memory resource.
 #include <cstdlib>
 #include <dlfcn.h>
+#include <new>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "vaspace/frontends/cuda_memory_resource.hpp"
@@ -19,6 +22,7 @@ class CudaPlugin : public CudaTest {
     library_ = dlopen(VASPACE_TORCH_LIBRARY, RTLD_NOW | RTLD_LOCAL);
     ASSERT_NE(library_, nullptr) << dlerror();
     allocate_ = find<decltype(&vaspace_torch_allocate)>("vaspace_torch_allocate");
+    try_allocate_ = find<decltype(&vaspace_torch_try_allocate)>("vaspace_torch_try_allocate");
     free_ = find<decltype(&vaspace_torch_free)>("vaspace_torch_free");
     record_ = find<decltype(&vaspace_torch_record_stream)>("vaspace_torch_record_stream");
     release_ = find<decltype(&vaspace_torch_release_stream)>("vaspace_torch_release_stream");
@@ -42,6 +46,7 @@ class CudaPlugin : public CudaTest {
 
   void* library_ = nullptr;
   decltype(&vaspace_torch_allocate) allocate_{};
+  decltype(&vaspace_torch_try_allocate) try_allocate_{};
   decltype(&vaspace_torch_free) free_{};
   decltype(&vaspace_torch_record_stream) record_{};
   decltype(&vaspace_torch_release_stream) release_{};
@@ -75,13 +80,43 @@ TEST_F(CudaPlugin, AllocatesAndFreesByDeviceAndStream) {
   EXPECT_EQ(now.bad_frees, 0U);
 }
 
-TEST_F(CudaPlugin, BadArgumentsAreRefusedAndSaid) {
+// PyTorch takes what it gets for memory.
+TEST_F(CudaPlugin, WhatIsRefusedIsThrownWithItsText) {
+  void* block = allocate_(512, 0, nullptr);
+  ASSERT_NE(block, nullptr);
+  try {
+    (void)allocate_(ssize_t{1} << 40, 0, nullptr);
+    FAIL() << "a terabyte";
+  } catch (const std::bad_alloc& lack) {
+    EXPECT_STREQ(lack.what(), last_error_());
+    EXPECT_NE(std::string(lack.what()).find("CUresult 2"), std::string::npos) << lack.what();
+  }
+  try {
+    (void)allocate_(512, 9, nullptr);
+    FAIL() << "no such device";
+  } catch (const std::runtime_error& bad) {
+    EXPECT_NE(std::string(bad.what()).find("no such device"), std::string::npos) << bad.what();
+  }
+  EXPECT_THROW((void)allocate_(-1, 0, nullptr), std::runtime_error);
+  EXPECT_EQ(try_allocate_(ssize_t{1} << 40, 0, nullptr), nullptr);
+  vaspace_torch_statistics now{};
+  ASSERT_EQ(statistics_(0, &now), 0);
+  EXPECT_EQ(now.refused, 3U);
+  EXPECT_EQ(now.live_bytes, 512U);
+  // An empty tensor has no memory, which nobody refuses.
   EXPECT_EQ(allocate_(0, 0, nullptr), nullptr);
+  EXPECT_EQ(try_allocate_(0, 0, nullptr), nullptr);
+  ASSERT_EQ(statistics_(0, &now), 0);
+  EXPECT_EQ(now.refused, 3U);
+  free_(block, 512, 0, nullptr);
+}
+
+TEST_F(CudaPlugin, BadArgumentsAreRefusedAndSaid) {
+  EXPECT_EQ(try_allocate_(-1, 0, nullptr), nullptr);
   EXPECT_NE(std::string(last_error_()).find("invalid_size"), std::string::npos) << last_error_();
-  EXPECT_EQ(allocate_(-1, 0, nullptr), nullptr);
-  EXPECT_EQ(allocate_(512, 9, nullptr), nullptr);
+  EXPECT_EQ(try_allocate_(512, 9, nullptr), nullptr);
   EXPECT_NE(std::string(last_error_()).find("no such device"), std::string::npos) << last_error_();
-  EXPECT_EQ(allocate_(512, -1, nullptr), nullptr);
+  EXPECT_EQ(try_allocate_(512, -1, nullptr), nullptr);
   void* block = allocate_(512, 0, nullptr);
   free_(nullptr, 0, 0, nullptr);
   free_(block, 512, 0, nullptr);
@@ -90,25 +125,68 @@ TEST_F(CudaPlugin, BadArgumentsAreRefusedAndSaid) {
   vaspace_torch_statistics now{};
   ASSERT_EQ(statistics_(0, &now), 0);
   EXPECT_EQ(now.bad_frees, 1U);
-  EXPECT_EQ(now.refused, 2U);
+  EXPECT_EQ(now.refused, 1U);
   EXPECT_EQ(release_(0, nullptr), 0);
   EXPECT_EQ(release_(0, nullptr), CUDA_ERROR_INVALID_HANDLE);
-  EXPECT_NE(release_(7, nullptr), 0);
+  EXPECT_EQ(release_(7, nullptr), CUDA_ERROR_INVALID_DEVICE);
+}
+
+// C7: tensors of one device are read and written by the others that can.
+TEST_F(CudaPlugin, C7_EveryDeviceThatCanReachesTheMemory) {
+  const auto reaches = [](const void* memory, int device) {
+    unsigned long long flags = 0;
+    const CUmemLocation where{CU_MEM_LOCATION_TYPE_DEVICE, device};
+    EXPECT_OK(DRIVER(cuMemGetAccess)(&flags, &where, reinterpret_cast<std::uintptr_t>(memory)));
+    return flags == CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
+  };
+  close_();
+  restart_cuda("four_devices");
+  void* block = allocate_(512, 0, nullptr);
+  int peers = 0;
+  for (int device = 1; device < 4; ++device) {
+    int can = 0;
+    EXPECT_OK(DRIVER(cuDeviceCanAccessPeer)(&can, device, 0));
+    EXPECT_EQ(reaches(block, device), can != 0) << device;
+    peers += can;
+  }
+  EXPECT_GT(peers, 0);
+  EXPECT_LT(peers, 3) << "one that cannot is no failure";
+  free_(block, 512, 0, nullptr);
 }
 
 TEST_F(CudaPlugin, AReleasedStreamComesBack) {
   void* block = allocate_(512, 0, nullptr);
   free_(block, 512, 0, nullptr);
   EXPECT_EQ(release_(0, nullptr), 0);
-  EXPECT_EQ(allocate_(512, 0, nullptr), nullptr);
+  EXPECT_EQ(try_allocate_(512, 0, nullptr), nullptr);
   EXPECT_EQ(add_(0, nullptr), 0) << last_error_();
   EXPECT_NE(allocate_(512, 0, nullptr), nullptr) << last_error_();
   EXPECT_NE(add_(7, nullptr), 0);
   // Each thread's own default stream is no stream to order memory by.
   auto* const per_thread = reinterpret_cast<CUstream_st*>(std::uintptr_t{2});
-  EXPECT_EQ(allocate_(512, 0, per_thread), nullptr);
+  EXPECT_EQ(try_allocate_(512, 0, per_thread), nullptr);
   EXPECT_NE(std::string(last_error_()).find("not_supported"), std::string::npos) << last_error_();
   EXPECT_EQ(add_(0, per_thread), CUDA_ERROR_NOT_SUPPORTED);
+}
+
+// What no call of the driver has refused has no CUresult of its own, and is no success either.
+TEST_F(CudaPlugin, WhatTheDriverDidNotRefuseIsUnknownToIt) {
+  auto made = cuda::Backend::create(cuda_config());
+  ASSERT_TRUE(made);
+  backend_ = std::move(*made);
+  void* block = allocate_(512, 0, nullptr);
+  std::vector<cuda::Stream> streams;
+  int added = 0;
+  while (added == 0 && streams.size() < 1000) {
+    streams.push_back(backend_->make_stream().value_or(nullptr));
+    added = add_(0, streams.back());
+  }
+  EXPECT_EQ(added, CUDA_ERROR_UNKNOWN);
+  EXPECT_NE(std::string(last_error_()).find("out_of_space"), std::string::npos) << last_error_();
+  free_(block, 512, 0, nullptr);
+  close_();
+  for (const cuda::Stream stream : streams)
+    EXPECT_EQ(code_of(backend_->destroy_stream(stream)), "ok");
 }
 
 // As torch.Tensor.record_stream does: by the pointer alone, whichever device's it is.
@@ -140,6 +218,36 @@ TEST_F(CudaPlugin, C13_ARecordedStreamIsWaitedFor) {
   EXPECT_NE(std::string(last_error_()).find("unknown_address"), std::string::npos) << last_error_();
   free_(first, 512, 0, nullptr);
   EXPECT_EQ(code_of(backend_->destroy_stream(*side)), "ok");
+}
+
+// The other device's stream is waited for: the free comes before it has passed.
+TEST_F(CudaPlugin, C13_AnotherDevicesStreamIsWaitedForToo) {
+  cuda::BackendConfig config = cuda_config();
+  config.device = 1;
+  auto made = cuda::Backend::create(config);
+  ASSERT_TRUE(made);
+  backend_ = std::move(*made);
+  page_ = backend_->profile().page_sizes[0];
+  const auto theirs = backend_->make_stream();
+  const Reservation busy = reserve(1);
+  ASSERT_TRUE(theirs && bind(busy.address, create()));
+  void* block = allocate_(1'000'000, 0, nullptr);
+  DRIVER(vasim_cuda_hold_streams)(1);
+  ASSERT_TRUE(backend_->fill(busy.address, std::byte{1}, page_, *theirs));
+  record_(block, *theirs);
+  free_(block, 1'000'000, 0, nullptr);
+  vaspace_torch_statistics now{};
+  ASSERT_EQ(statistics_(0, &now), 0);
+  EXPECT_EQ(now.bad_frees, 0U) << last_error_();
+  EXPECT_GE(now.waiting_bytes, 1'000'000U);
+  void* other = allocate_(1'000'000, 0, nullptr);
+  EXPECT_NE(other, block);
+  DRIVER(vasim_cuda_hold_streams)(0);
+  free_(other, 1'000'000, 0, nullptr);
+  trim_(0);
+  ASSERT_EQ(statistics_(0, &now), 0);
+  EXPECT_EQ(now.waiting_bytes, 0U);
+  EXPECT_EQ(code_of(backend_->destroy_stream(*theirs)), "ok");
 }
 
 class CudaResource : public StreamTest {};

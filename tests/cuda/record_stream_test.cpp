@@ -94,6 +94,58 @@ TEST_F(RecordStream, WhatWasRecordedForItsOwnStreamIsReusedAtOnce) {
   EXPECT_EQ(streams_->validate(), nullptr);
 }
 
+// An allocation counts as a use of its stream: what b has got by freeing it b still uses from before.
+TEST_F(RecordStream, C13_WhatAnotherStreamHadBeforeWaitsForItAtHome) {
+  start_streams();
+  const cuda::Stream c = stream();
+  for (const cuda::Stream freed_on : {a_, c, b_}) {
+    const Address block = allocate(1_MiB, a_);
+    DRIVER(vasim_cuda_hold_streams)(1);
+    work_on(block, 1_MiB, b_);
+    ASSERT_EQ(code_of(streams_->free(block, b_)), "ok");
+    ASSERT_EQ(allocate(1_MiB, b_), block);
+    ASSERT_EQ(code_of(streams_->free(block, freed_on)), "ok");
+    EXPECT_GE(streams_->report().waiting, 1_MiB);
+    EXPECT_NE(allocate(1_MiB, a_), block) << "b has not passed";
+    EXPECT_NE(allocate(1_MiB, c), block) << "nor is c behind it";
+    // Freed where it was given out, it is given out there again.
+    if (freed_on == b_) {
+      EXPECT_EQ(allocate(1_MiB, b_), block);
+      EXPECT_EQ(code_of(streams_->free(block, b_)), "ok");
+    }
+    DRIVER(vasim_cuda_hold_streams)(0);
+    streams_->trim(true);
+    EXPECT_EQ(streams_->report().waiting, Bytes{});
+    EXPECT_EQ(streams_->validate(), nullptr);
+  }
+}
+
+// Not only the one that was freed last.
+TEST_F(RecordStream, WhatWaitsOnAStreamIsFoundThereInAnyOrder) {
+  start_streams();
+  const std::vector<Bytes> sizes{3_MiB, 5_MiB, 7_MiB};
+  for (const std::vector<std::size_t>& order :
+       {std::vector<std::size_t>{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {1, 2, 0}}) {
+    std::vector<Address> blocks;
+    for (const Bytes size : sizes)
+      blocks.push_back(allocate(size, a_));
+    DRIVER(vasim_cuda_hold_streams)(1);
+    for (std::size_t i = 0; i < sizes.size(); ++i) {
+      work_on(blocks[i], sizes[i], b_);
+      ASSERT_EQ(code_of(streams_->free(blocks[i], b_)), "ok");
+    }
+    for (const std::size_t i : order)
+      EXPECT_EQ(allocate(sizes[i], b_), blocks[i]) << i;
+    EXPECT_EQ(streams_->report().waiting, Bytes{});
+    for (const Address block : blocks)
+      ASSERT_EQ(code_of(streams_->free(block, b_)), "ok");
+    DRIVER(vasim_cuda_hold_streams)(0);
+    streams_->trim(true);
+    EXPECT_EQ(streams_->report().physical, Bytes{});
+    EXPECT_EQ(streams_->validate(), nullptr);
+  }
+}
+
 TEST_F(RecordStream, C13_AStreamThatIsReleasedMeanwhileIsWaitedForByItsLastEvent) {
   start_streams("small_memory");
   const Address block = allocate(40_MiB, a_);

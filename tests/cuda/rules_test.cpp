@@ -59,6 +59,21 @@ TEST_F(CudaRules, C2_ALargeReservationIsAChainWhereTheDriverRefusesIt) {
     EXPECT_EQ(code_of(destroy(page)), "ok");
 }
 
+// A gap that holds the first part alone: |- gap -|other|---- free ----
+TEST_F(CudaRules, C2_AChainBeginsAtAnotherPlaceWhereItsFirstPartHasNoRoomBeside) {
+  start(VASPACE_CUDA_PROFILES "/scarce_addresses.json");
+  const Reservation gap = reserve(8);
+  const Reservation other = reserve(1);
+  ASSERT_EQ(gap.end(), other.address);
+  ASSERT_EQ(code_of(backend_->release(gap)), "ok");
+  const auto chain = backend_->reserve({32_MiB, {}, {}, 0});
+  ASSERT_EQ(code_of(chain), "ok");
+  EXPECT_EQ(chain->address, other.end());
+  EXPECT_EQ(cuda_live(VASIM_CUDA_RESERVATIONS), 3U) << "the gap was given back";
+  EXPECT_EQ(code_of(backend_->release(*chain)), "ok");
+  EXPECT_EQ(code_of(backend_->reserve({16_MiB, {}, {}, 0})), "ok");
+}
+
 TEST_F(CudaRules, C2_C18_AChainThatLandsElsewhereIsRefusedAndLeavesNothing) {
   start(VASPACE_CUDA_PROFILES "/scarce_elsewhere.json");
   EXPECT_EQ(code_of(backend_->reserve({32_MiB, {}, {}, 0})), "out_of_address_space");
@@ -177,6 +192,31 @@ TEST_F(CudaRules, C10_MemoryIsTheDevicesAgainWhenMappingAndHandleAreGone) {
   EXPECT_EQ(free_now(), before);
 }
 
+// The other order: one handle is released while memory of it is mapped through another.
+TEST_F(CudaRules, C10_C11_AHandleThatIsReleasedFirstLeavesWhatIsMapped) {
+  cuda::BackendConfig config = cuda_config();
+  config.exportable = true;
+  start("small_memory", config);
+  const Reservation reservation = reserve(1);
+  const auto free_now = [&] { return backend_->budget(0)->budget - backend_->budget(0)->usage; };
+  const auto held = [] { return cuda_live(VASIM_CUDA_HANDLES); };
+  const Bytes before = free_now();
+  const PhysicalId page = create();
+  const auto handle = backend_->export_physical(page);
+  ASSERT_TRUE(handle);
+  const auto imported = backend_->import_physical({page_, 0, {}}, *handle);
+  ASSERT_TRUE(imported && bind(reservation.address, *imported));
+  EXPECT_EQ(code_of(destroy(page)), "ok");
+  fill(reservation.address, page_, 6);
+  EXPECT_EQ(read(reservation.address), 6);
+  EXPECT_EQ(held(), 1U);
+  EXPECT_EQ(free_now(), before - page_);
+  EXPECT_EQ(code_of(unbind(reservation.address)), "ok");
+  EXPECT_EQ(free_now(), before - page_) << "a handle is left";
+  EXPECT_EQ(code_of(destroy(*imported)), "ok");
+  EXPECT_EQ(free_now(), before);
+}
+
 TEST_F(CudaRules, C11_C15_ImportsArePairedAndDescriptorsClosedOverManyCycles) {
   cuda::BackendConfig config = cuda_config();
   config.exportable = true;
@@ -264,6 +304,16 @@ TEST_F(CudaRules, C14_AnExportThatDoesNotWorkIsFoundOutOnce) {
   const PhysicalId page = create();
   EXPECT_EQ(code_of(backend_->export_physical(page)), "not_supported");
   EXPECT_EQ(cuda_calls("cuMemExportToShareableHandle"), tried);
+}
+
+TEST_F(CudaRules, C14_WhetherADeviceCanExportIsTriedInAnyCase) {
+  start("default");
+  EXPECT_TRUE(backend_->can_export());
+  EXPECT_FALSE(backend_->profile().capabilities.external_memory) << "memory is not made so";
+  EXPECT_EQ(cuda_live(VASIM_CUDA_HANDLES), 0U);
+  start("not_exportable");
+  EXPECT_FALSE(backend_->can_export());
+  EXPECT_EQ(cuda_calls("cuMemExportToShareableHandle"), 1U);
 }
 
 TEST_F(CudaRules, C17_AReservationGoesAsItCame) {

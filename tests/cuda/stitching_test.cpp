@@ -81,12 +81,15 @@ TEST_F(CudaStitching, ALargeRequestIsServedFromScatteredPagesWhereABlockAllocato
   std::uint64_t rest = 0;
   const std::uint64_t rest_size = baseline.free_bytes();
   ASSERT_TRUE(rest_size == 0 || baseline.allocate(rest_size, rest));
+  const auto let_go = [&](const Piece& piece) {
+    ASSERT_EQ(code_of(streams_->free(piece.address, piece.stream)), "ok");
+    baseline.free(piece.at, piece.size.value);
+  };
+  let_go(pieces[0]);
   for (std::size_t i = 1; i < pieces.size(); i += 2) {
-    if (pieces[i].size >= kRequest) continue;
-    ASSERT_EQ(code_of(streams_->free(pieces[i].address, pieces[i].stream)), "ok");
-    baseline.free(pieces[i].at, pieces[i].size.value);
+    if (pieces[i].size < kRequest) let_go(pieces[i]);
   }
-  EXPECT_GE(baseline.free_bytes() * 100, kMemory.value * 29);
+  EXPECT_GE(baseline.free_bytes() * 100, kMemory.value * 30);
   std::uint64_t none = 0;
   EXPECT_FALSE(baseline.allocate(kRequest.value, none)) << "the baseline is meant to fail";
   // Both streams get theirs, one after the other, until the pages are really gone.
@@ -101,7 +104,7 @@ TEST_F(CudaStitching, ALargeRequestIsServedFromScatteredPagesWhereABlockAllocato
     EXPECT_EQ(read(got[i]), 100 + static_cast<int>(i));
     EXPECT_EQ(read(got[i] + kRequest - Bytes{1}), 100 + static_cast<int>(i));
   }
-  for (std::size_t i = 0; i < pieces.size(); i += 2)
+  for (std::size_t i = 2; i < pieces.size(); i += 2)
     EXPECT_EQ(read(pieces[i].address + pieces[i].size - Bytes{1}), 1);
   EXPECT_EQ(streams_->validate(), nullptr);
 }
@@ -158,16 +161,17 @@ TEST_F(CudaPeak, StaysNearPeakLiveOnTheRecordedTraces) {
   expect_peak(folder + "chromium.res.csv.gz", 8);
 }
 
-// VASPACE_TRACE_FOLDER names one with more of them, of PyTorch runs: those are further input.
+// VASPACE_TRACE_FOLDER names one with more of them, of PyTorch runs, which are not ours to ship.
 TEST_F(CudaPeak, StaysNearPeakLiveOnTheTracesOfAFolder) {
   const char* folder = std::getenv("VASPACE_TRACE_FOLDER");
-  std::vector<std::string> more{VASPACE_TRACES "/openarena_tour_zink.res.csv.gz"};
-  if (folder != nullptr) {
-    for (const auto& file : std::filesystem::directory_iterator(folder))
-      if (file.path().filename().string().rfind("pytorch_", 0) == 0) more.push_back(file.path());
+  if (folder == nullptr) GTEST_SKIP() << "VASPACE_TRACE_FOLDER names no folder of pytorch_*.res.csv.gz";
+  int found = 0;
+  for (const auto& file : std::filesystem::directory_iterator(folder)) {
+    if (file.path().filename().string().rfind("pytorch_", 0) != 0) continue;
+    expect_peak(file.path());
+    ++found;
   }
-  for (const std::string& path : more)
-    expect_peak(path);
+  EXPECT_GT(found, 0) << folder;
 }
 
 // What a training step does, made up: layers of growing and shrinking sizes, activations that live until the

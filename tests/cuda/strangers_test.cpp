@@ -106,7 +106,7 @@ TEST_F(Strangers, R7_PinnedMemoryIsFreedOnAStreamThatGetsNoPool) {
 }
 
 // Work of another device's stream is ordered by no event of this one's.
-TEST_F(Strangers, C13_AStreamOfAnotherDeviceIsRefused) {
+TEST_F(Strangers, C13_AStreamOfAnotherDeviceGetsNoMemoryAndIsWaitedForItself) {
   start_streams("two_devices");
   cuda::BackendConfig config = cuda_config();
   config.device = 1;
@@ -118,10 +118,34 @@ TEST_F(Strangers, C13_AStreamOfAnotherDeviceIsRefused) {
   EXPECT_EQ(streams_->allocate(1_KiB, *theirs).error().native, CUDA_ERROR_INVALID_CONTEXT);
   EXPECT_EQ(code_of(streams_->add_stream(*theirs)), "invalid_argument");
   const Address block = allocate(4_MiB, a_);
-  EXPECT_EQ(code_of(streams_->record_stream(block, *theirs)), "invalid_argument");
   EXPECT_EQ(streams_->report().pools, 1U);
   free_without_a_call(block, *theirs);
   expect_all_gone();
+  // Recorded on it, and on one of this device's, and freed at home: both are behind.
+  for (const bool also_here : {false, true}) {
+    const Address shared = allocate(4_MiB, a_);
+    const Reservation there = *(*second)->reserve({2_MiB, {}, {}, 0});
+    PhysicalId page;
+    ASSERT_TRUE((*second)->create_physical({2_MiB, 0, {}}, {&page, 1}));
+    const BindOp op{.address = there.address, .size = 2_MiB, .physical = page};
+    ASSERT_TRUE((*second)->bind({&op, 1}, {}));
+    if (also_here) {
+      ASSERT_EQ(code_of(streams_->record_stream(shared, b_)), "ok");
+    }
+    ASSERT_EQ(code_of(streams_->record_stream(shared, *theirs)), "ok");
+    ASSERT_EQ(code_of(streams_->record_stream(shared, *theirs)), "ok");
+    DRIVER(vasim_cuda_hold_streams)(1);
+    EXPECT_TRUE((*second)->fill(there.address, std::byte{1}, 2_MiB, *theirs));
+    free_without_a_call(shared, a_);
+    streams_->trim();
+    EXPECT_EQ(streams_->report().waiting, 4_MiB);
+    EXPECT_NE(allocate(4_MiB, a_), shared) << "their stream has not passed";
+    DRIVER(vasim_cuda_hold_streams)(0);
+    streams_->trim(true);
+    EXPECT_EQ(streams_->report().waiting, Bytes{});
+    EXPECT_EQ(streams_->validate(), nullptr);
+    ASSERT_TRUE((*second)->wait_idle());
+  }
   EXPECT_NE(allocate(1_KiB, nullptr), Address{}) << "the device's own default stream";
   EXPECT_EQ(code_of((*second)->destroy_stream(*theirs)), "ok");
 }

@@ -89,8 +89,8 @@ TEST_F(StreamOrder, C13_WhatIsFreedOnABusyStreamDoesNotGoHomeBefore) {
   start_streams("small_memory");
   const Address block = allocate(1_MiB, a_);
   ASSERT_EQ(code_of(streams_->free(allocate(30_MiB, a_), a_)), "ok");
-  work_on(block, 1_MiB, b_);
   DRIVER(vasim_cuda_hold_streams)(1);
+  work_on(block, 1_MiB, b_);
   ASSERT_EQ(code_of(streams_->free(block, b_)), "ok");
   // Each of these wants pages, and asks who has passed.
   for (int i = 0; i < 3; ++i)

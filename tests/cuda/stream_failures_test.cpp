@@ -16,10 +16,10 @@ class CudaStreamFailures : public CudaFailures {
   [[nodiscard]] bool try_allocate(Bytes size, cuda::Stream on) {
     return streams_->allocate(size, on).has_value();
   }
-  // The one call that is refused may be this.
+  // The calls that are refused may be this.
   void insist_on_work(Address at, int value) {
     const auto put = [&] { return backend_->fill(at, static_cast<std::byte>(value), 1_KiB, a_); };
-    EXPECT_TRUE(put() || put());
+    EXPECT_TRUE(put() || put() || put());
   }
   void expect_value(Address at, Bytes size, int value) {
     EXPECT_EQ(read(at), value);
@@ -37,7 +37,7 @@ TEST_F(CudaStreamFailures, C16_R7_OfTheFirstAllocation) {
 }
 
 TEST_F(CudaStreamFailures, C16_R7_OfAStreamsAllocations) {
-  at_every_call(
+  at_every_refusal(
       [&]() -> Attempt {
         start_streams(kPages64K, {}, "");
         leave(704_KiB);
@@ -58,7 +58,7 @@ TEST_F(CudaStreamFailures, C16_R7_OfAStreamsAllocations) {
 }
 
 TEST_F(CudaStreamFailures, C16_R7_OfSuspendAndResume) {
-  at_every_call([&]() -> Attempt {
+  at_every_refusal([&]() -> Attempt {
     start_streams(kPages64K, {}, "");
     const Address kept = allocate(200_KiB, a_);
     const Address other = allocate(100_KiB, b_);
@@ -76,7 +76,9 @@ TEST_F(CudaStreamFailures, C16_R7_OfSuspendAndResume) {
       const auto resumed = streams_->resume();
       DRIVER(vasim_cuda_clear_failures)();
       if (!resumed) {
-        EXPECT_EQ(streams_->report().physical, Bytes{});
+        if (is_exact()) {
+          EXPECT_EQ(streams_->report().physical, Bytes{});
+        }
         EXPECT_TRUE(streams_->resume());
         EXPECT_EQ(read(kept + 199_KiB), 5);
         EXPECT_EQ(read(other), 6);
@@ -99,7 +101,7 @@ TEST_F(CudaStreamFailures, C16_R7_OfReleasingAStream) {
 }
 
 TEST_F(CudaStreamFailures, C16_R7_OfDiscardingAndResuming) {
-  at_every_call([&]() -> Attempt {
+  at_every_refusal([&]() -> Attempt {
     start_streams(kPages64K, {}, "");
     const Address kept = allocate(200_KiB, a_);
     work_on(kept, 200_KiB, a_, 5);
@@ -114,10 +116,12 @@ TEST_F(CudaStreamFailures, C16_R7_OfDiscardingAndResuming) {
       const auto resumed = streams_->resume();
       DRIVER(vasim_cuda_clear_failures)();
       if (!resumed) {
-        EXPECT_EQ(streams_->report().physical, Bytes{});
+        if (is_exact()) {
+          EXPECT_EQ(streams_->report().physical, Bytes{});
+        }
         EXPECT_TRUE(streams_->resume());
       }
-      expect_value(kept, 200_KiB, 0);
+      if (is_exact()) expect_value(kept, 200_KiB, 0);  // pages that were kept back hold what they held
       return true;
     };
   });
@@ -125,7 +129,7 @@ TEST_F(CudaStreamFailures, C16_R7_OfDiscardingAndResuming) {
 
 // Pages that are scattered over one stream's holes come together behind one range, and all of it is needed.
 TEST_F(CudaStreamFailures, C16_R7_OfStitching) {
-  at_every_call(
+  at_every_refusal(
       [&]() -> Attempt {
         start_streams(kPages64K, {}, "");
         leave(1_MiB);
@@ -154,7 +158,7 @@ TEST_F(CudaStreamFailures, C16_R7_OfStitching) {
 
 // The same on a stream that is busy: the old mappings stay until it has passed (C13).
 TEST_F(CudaStreamFailures, C13_C16_R7_OfReusingABusyStreamsPages) {
-  at_every_call(
+  at_every_refusal(
       [&]() -> Attempt {
         start_streams(kPages64K, {}, "delay_us=300..400");
         const Address first = allocate(1_MiB, a_);
@@ -262,7 +266,7 @@ TEST_F(CudaStreamFailures, C16_R7_OfAnotherStreamThatTakesAReleasedOnesPool) {
 }
 
 TEST_F(CudaStreamFailures, C2_C16_R7_WhereReservationsAreChains) {
-  at_every_call([&]() -> Attempt {
+  at_every_refusal([&]() -> Attempt {
     start_streams(VASPACE_CUDA_PROFILES "/scarce_addresses.json", {}, "");
     // The arena asks for more, as chains, and makes do with what can be had side by side.
     return [this] { return try_allocate(12_MiB, a_); };

@@ -127,6 +127,26 @@ TEST_F(CudaSuspend, ResumingWaitsForNobodyAndIsRefusedWhereTheMemoryIsGone) {
   expect_contents(blocks);
 }
 
+// What was bound, could not be filled and is not unbound either is nobody's until it is.
+TEST_F(CudaSuspend, C16_PagesThatStayMappedAreNotGivenToOthers) {
+  start_streams("small_memory");
+  const auto blocks = fill_some(a_, 1);
+  ASSERT_EQ(code_of(streams_->suspend(cuda::Suspend::offload, 1)), "ok");
+  ASSERT_EQ(DRIVER(vasim_cuda_fail)("cuMemcpyHtoDAsync", 1, 1, CUDA_ERROR_UNKNOWN), 0);
+  ASSERT_EQ(DRIVER(vasim_cuda_fail)("cuMemUnmap", 1, 1000, CUDA_ERROR_UNKNOWN), 0);
+  EXPECT_EQ(code_of(streams_->resume(1)), "driver_error");
+  EXPECT_EQ(streams_->report().idle, Bytes{}) << "they are mapped";
+  EXPECT_EQ(code_of(streams_->allocate({.size = 1_KiB, .tag = 1}, a_)), "wrong_state");
+  const Address other = allocate(20_MiB, b_);
+  work_on(other, 20_MiB, b_, 50);
+  EXPECT_EQ(code_of(streams_->resume(1)), "driver_error") << "still";
+  DRIVER(vasim_cuda_clear_failures)();
+  ASSERT_EQ(code_of(streams_->resume(1)), "ok");
+  expect_contents(blocks);
+  EXPECT_EQ(read(other + 20_MiB - Bytes{1}), 50);
+  EXPECT_EQ(streams_->validate(), nullptr);
+}
+
 // Streams that come while a tag is suspended have its memory suspended too, and come back with it.
 TEST_F(CudaSuspend, AStreamThatIsNewKnowsWhatIsSuspended) {
   start_streams("small_memory");

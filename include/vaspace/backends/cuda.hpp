@@ -13,8 +13,12 @@
 //    they were got (C9, C17).
 //  - A call that fails has restored what it had changed (C16). Only where the driver refuses to take a step
 //    back does the backend answer device_lost from then on: what is mapped is not known any more.
-//  - Error::native is the CUresult; 0 where the library refused before any driver call (an argument, a state,
-//    a size that no device has addresses for, no host memory).
+//  - Error::native is the CUresult, the driver's or, for a size that no device has addresses for, the one
+//  that
+//    it would give; 0 where the library refused before any driver call (an argument, a state, no host
+//    memory).
+//  - While another thread captures a graph, in whichever mode, calls are made all the same and break nothing:
+//    the calling thread is in the relaxed mode meanwhile.
 //
 // Binding is done when bind() returns. Streams are timelines: mark() says where one is, a point can be waited
 // for, and bind() and copy() begin after the points that they are given (C13: an unbind does not wait for
@@ -87,6 +91,9 @@ class Backend final : public vaspace::Backend {
 
   [[nodiscard]] int device() const noexcept;
   [[nodiscard]] int driver_version() const noexcept;
+  // The device can export memory: tried once with a page, for a kind of handle may be accepted and not work
+  // (C14). Whether this backend's memory is exportable, profile() says.
+  [[nodiscard]] bool can_export() const noexcept;
   // The driver's advice for speed: a multiple of the smallest page (C3).
   [[nodiscard]] Bytes recommended_page() const noexcept;
 
@@ -103,7 +110,8 @@ class Backend final : public vaspace::Backend {
   // events that their own contexts made. Errors: what the driver says.
   [[nodiscard]] Result<bool> is_own(Stream stream) noexcept;
   // Whether all that was put on the stream so far is done: mark() and completed() in one, without an event.
-  // A stream that captures a graph is not.
+  // A stream that captures a graph is not. Of nullptr: what was put on the legacy stream; streams that wait
+  // for it, as blocking ones do, are not asked.
   [[nodiscard]] Result<bool> idle(Stream stream) noexcept;
   // What is put on the stream from now on begins after the point. The host does not wait.
   [[nodiscard]] Result<void> order_after(Stream stream, TimelinePoint point) noexcept;
@@ -133,7 +141,8 @@ class Backend final : public vaspace::Backend {
   [[nodiscard]] Result<Stream> make_stream() noexcept;
   [[nodiscard]] Result<void> destroy_stream(Stream stream) noexcept;
   [[nodiscard]] Result<void> wait_for(Stream stream) noexcept;
-  // Waits for all work on the device that came through its primary context.
+  // Waits for all work on the device that came through its primary context: not for what other devices do in
+  // memory of this one (C7).
   [[nodiscard]] Result<void> wait_idle() noexcept;
 
   [[nodiscard]] const DeviceProfile& profile() const noexcept override;

@@ -22,7 +22,8 @@
 //  - Pinned memory is written by the host, which no stream orders: what is freed is given to nobody, on the
 //    same stream neither, before all that was put on the stream until then is done.
 //
-// A free orders nothing by itself: it says that all use of the memory has been put on the stream before.
+// A free orders nothing by itself: it says that all use of the memory has been put on the stream before. An
+// allocation counts as a use of its stream.
 // CU_STREAM_LEGACY is nullptr, the device's own default stream; CU_STREAM_PER_THREAD is not_supported
 // wherever a stream is asked for. Streams are of the device's primary context: others are invalid_argument
 // where they would get a pool.
@@ -105,9 +106,10 @@ class StreamAllocator {
   // was released), not_supported.
   [[nodiscard]] Result<void> free(Address address, Stream stream) noexcept;
   // The memory is used on this stream too. Whatever is freed then goes back only when the stream has passed
-  // all that was put on it until somebody wanted the memory; once is enough per allocation and stream.
-  // Errors, and nothing has changed: unknown_address, wrong_state (the stream was released), not_supported,
-  // out_of_space, out_of_host_memory.
+  // all that was put on it until somebody wanted the memory; once is enough per allocation and stream. A
+  // stream of another device or context, and one that gets no pool, is asked itself then, and stays until
+  // the memory has come home. Errors, and nothing has changed: unknown_address, wrong_state (the stream was
+  // released), not_supported, out_of_host_memory, invalid_argument (no such stream).
   [[nodiscard]] Result<void> record_stream(Address address, Stream stream) noexcept;
   // What was asked for. Errors: unknown_address.
   [[nodiscard]] Result<Bytes> size_of(Address address) const noexcept;
@@ -126,10 +128,10 @@ class StreamAllocator {
   [[nodiscard]] Result<void> add_stream(Stream stream) noexcept;
 
   // Takes the physical memory away from all memory, or from that of one tag, and gives it back to the device:
-  // addresses stay. Waits for the streams that use it. Until resume() the memory must not be used; freeing it
-  // is legal, allocating with that tag is wrong_state, on streams that are new too. Errors: wrong_state
-  // (suspended already, or no memory has the tag), not_supported (pinned memory), out_of_host_memory, or what
-  // the driver said; then nothing is suspended.
+  // addresses stay. Waits for the device's streams; what other devices do in the memory (C7) is over. Until
+  // resume() the memory must not be used; freeing it is legal, allocating with that tag is wrong_state, on
+  // streams that are new too. Errors: wrong_state (suspended already, or no memory has the tag),
+  // not_supported (pinned memory), out_of_host_memory, or what the driver said; then nothing is suspended.
   [[nodiscard]] Result<void> suspend(Suspend how, std::optional<Tag> tag = std::nullopt) noexcept;
   // The same addresses hold the same bytes, or fresh memory. With a tag: that tag's memory, however it was
   // suspended; without: all that is suspended. Errors: wrong_state (not suspended),

@@ -3,8 +3,9 @@
  *   torch.cuda.memory.CUDAPluggableAllocator("libvaspace_torch.so", "vaspace_torch_allocate",
  *                                            "vaspace_torch_free")
  *
- * One stream allocator per device, made by the first call for it and kept until the process ends. The driver
- * is libcuda.so.1, or what VASPACE_CUDA_DRIVER names. Any thread may call at any time. */
+ * One stream allocator per device, made by the first call for it and kept until the process ends; every
+ * device that can reach another's memory may. The driver is libcuda.so.1, or what VASPACE_CUDA_DRIVER names.
+ * Any thread may call at any time. */
 #ifndef VASPACE_FRONTENDS_CUDA_TORCH_H
 #define VASPACE_FRONTENDS_CUDA_TORCH_H
 
@@ -18,16 +19,20 @@ extern "C" {
 struct CUstream_st; /* cudaStream_t is a pointer to it; NULL is the default stream of the device named beside
                      */
 
-/* Device memory in the order of the stream, or NULL: no memory, no such device, size below 1. Why is what
-   vaspace_torch_last_error says. */
+/* Device memory in the order of the stream; NULL for size 0. PyTorch takes whatever this returns for memory,
+   so what is refused is thrown, as C++ exceptions with the text that vaspace_torch_last_error has:
+   std::bad_alloc where memory of some kind is lacking, std::runtime_error for the rest (no such device, a
+   size below 0, what the driver said). */
 void* vaspace_torch_allocate(ssize_t size, int device, struct CUstream_st* stream);
+/* The same for callers that are C: never throws, NULL where it is refused too. */
+void* vaspace_torch_try_allocate(ssize_t size, int device, struct CUstream_st* stream);
 /* `memory` was allocated on the device; all use of it is on the stream, or was waited for. NULL is nothing.
    What is wrong is said by vaspace_torch_last_error, counted where the device has an allocator, and changes
    nothing. */
 void vaspace_torch_free(void* memory, ssize_t size, int device, struct CUstream_st* stream);
-/* The memory, which is of whichever device, is used on this stream too: what is freed then waits for it as
-   well. Of the type that PyTorch's set_record_stream_fn takes. NULL is nothing; what is wrong is counted as a
-   bad free is. */
+/* The memory, which is of whichever device, is used on this stream too, which may be another device's: what
+   is freed then waits for it as well. Of the type that PyTorch's set_record_stream_fn takes. NULL is nothing;
+   what is wrong is counted as a bad free is. */
 void vaspace_torch_record_stream(void* memory, struct CUstream_st* stream);
 /* Before a stream is destroyed; 0, or the CUresult, which is CUDA_ERROR_UNKNOWN where no call of the driver
    was refused. */
@@ -44,7 +49,7 @@ typedef struct vaspace_torch_statistics {
   uint64_t physical_bytes; /* held from the device */
   uint64_t idle_bytes;     /* part of it that is behind no address */
   uint64_t parked_bytes;   /* freed, kept by a stream for the same size */
-  uint64_t refused;        /* allocations that got NULL */
+  uint64_t refused;        /* allocations that got none */
   uint64_t bad_frees;      /* frees, and streams recorded, that changed nothing */
   uint64_t waiting_bytes;  /* freed, but other streams have not passed yet */
 } vaspace_torch_statistics;

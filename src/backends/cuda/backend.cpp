@@ -14,7 +14,11 @@ Backend::~Backend() = default;
 Backend::State::~State() {
   if (context == nullptr) return;
   if (insist([&]() noexcept { return driver.push_context(context); }) == CUDA_SUCCESS) {
+    CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+    const auto exchange = [&]() noexcept { return driver.exchange_capture_mode(&mode); };
+    const bool relaxed = insist(exchange) == CUDA_SUCCESS;
     if (insist([&]() noexcept { return driver.context_synchronize(); }) == CUDA_SUCCESS) give_all_back();
+    if (relaxed) (void)insist(exchange);
     CUcontext popped = nullptr;
     (void)insist([&]() noexcept { return driver.pop_context(&popped); });
   }
@@ -67,6 +71,10 @@ Bytes Backend::recommended_page() const noexcept {
   return state_->recommended;
 }
 
+bool Backend::can_export() const noexcept {
+  return state_->can_export;
+}
+
 const DeviceProfile& Backend::profile() const noexcept {
   return state_->profile;
 }
@@ -96,6 +104,7 @@ Result<void> Backend::add_peer(int device) noexcept {
   wanted.location.type = CU_MEM_LOCATION_TYPE_DEVICE;
   wanted.location.id = device;
   const std::lock_guard lock(s.mutex);
+  if (Result<void> alive = s.alive(); !alive) return alive;
   for (const CUmemAccessDesc& has : s.reach)
     if (has.location.id == device) return fail(ErrorCode::wrong_state);
   if (!s.reach.reserve_more(1)) return fail(ErrorCode::out_of_host_memory);
@@ -125,6 +134,7 @@ Result<void> Backend::add_peer(int device) noexcept {
 Result<void> Backend::remove_peer(int device) noexcept {
   State& s = *state_;
   const std::lock_guard lock(s.mutex);
+  if (Result<void> alive = s.alive(); !alive) return alive;
   for (std::size_t i = 1; i < s.reach.size(); ++i) {
     if (s.reach[i].location.id != device) continue;
     const ContextScope scope(s);

@@ -5,8 +5,6 @@
 namespace vaspace::cuda {
 namespace {
 
-constexpr std::uint64_t kForever = ~std::uint64_t{0};
-
 CUmemAccess_flags flags_of(Access access) noexcept {
   switch (access) {
     case Access::none:
@@ -157,7 +155,7 @@ Result<void> Backend::set_access(Address address, Bytes size, Access access) noe
   if (!changed) return changed;
   for (std::uint64_t at = address.value; at < end && s.lost == CUDA_SUCCESS;) {
     const BindingTree::Interval bound = *tree.containing(at);
-    s.lost = s.allow(bound.begin, bound.end, bound.value.access);
+    s.lost = insist([&]() noexcept { return s.allow(bound.begin, bound.end, bound.value.access); });
     at = bound.end;
   }
   return fail(s.lost == CUDA_SUCCESS ? error_of(allowed)

@@ -15,9 +15,10 @@ namespace vaspace::cuda {
   each(init, cuInit, 2000) each(device_get, cuDeviceGet, 2000) each(                                         \
       device_count, cuDeviceGetCount, 2000) each(device_name, cuDeviceGetName, 2000)                         \
       each(device_memory, cuDeviceTotalMem, 3020) each(device_attribute, cuDeviceGetAttribute, 2000) each(   \
-          can_access_peer, cuDeviceCanAccessPeer, 4000) each(retain_context, cuDevicePrimaryCtxRetain,       \
-                                                             7000) each(release_context,                     \
-                                                                        cuDevicePrimaryCtxRelease, 7000)     \
+          can_access_peer, cuDeviceCanAccessPeer,                                                            \
+          4000) each(retain_context, cuDevicePrimaryCtxRetain,                                               \
+                     7000) each(release_context, cuDevicePrimaryCtxRelease,                                  \
+                                7000) each(exchange_capture_mode, cuThreadExchangeStreamCaptureMode, 10010)  \
           each(push_context, cuCtxPushCurrent, 4000) each(pop_context, cuCtxPopCurrent, 4000) each(          \
               memory_info, cuMemGetInfo, 3020) each(granularity, cuMemGetAllocationGranularity, 10020)       \
               each(reserve, cuMemAddressReserve, 10020) each(free_addresses, cuMemAddressFree, 10020) each(  \

@@ -16,14 +16,4 @@ namespace vaspace::cuda {
   return fail(error_of(result, full));
 }
 
-// A step that cannot be left out: what is refused is asked for again. The last answer.
-template <class Step>
-[[nodiscard]] CUresult insist(Step&& step) noexcept {
-  constexpr int kTries = 8;
-  CUresult refused = step();
-  for (int tries = 1; refused != CUDA_SUCCESS && tries < kTries; ++tries)
-    refused = step();
-  return refused;
-}
-
 }  // namespace vaspace::cuda

@@ -32,8 +32,8 @@ Result<void> Backend::create_physical(const PhysicalRequest& request, std::span<
   const std::lock_guard lock(s.mutex);
   if (Result<void> alive = s.alive(); !alive) return alive;
   HostArray<CUmemGenericAllocationHandle> handles(s.host);
-  const bool room = handles.resize(out.size()) && s.objects.reserve(out.size()) &&
-                    s.orphans.reserve_more(s.objects.count() + out.size());
+  const bool room =
+      handles.resize(out.size()) && s.objects.reserve(out.size()) && s.room_for_orphans(out.size());
   if (!room) return fail(ErrorCode::out_of_host_memory);
   const ContextScope scope(s);
   if (Result<void> entered = scope.entered(); !entered) return entered;
@@ -100,8 +100,7 @@ Result<PhysicalId> Backend::import_physical(const PhysicalRequest& request, Exte
   if (!size) return fail(size.error());
   if (handle.fd < 0) return fail(ErrorCode::invalid_argument);
   const std::lock_guard lock(s.mutex);
-  if (!s.objects.reserve(1) || !s.orphans.reserve_more(s.objects.count() + 1))
-    return fail(ErrorCode::out_of_host_memory);
+  if (!s.objects.reserve(1) || !s.room_for_orphans(1)) return fail(ErrorCode::out_of_host_memory);
   const ContextScope scope(s);
   if (Result<void> entered = scope.entered(); !entered) return fail(entered.error());
   CUmemGenericAllocationHandle imported = 0;

@@ -9,6 +9,7 @@
 #include "vaspace/device/profile_checks.hpp"
 
 #include "errors.hpp"
+#include "steps.hpp"
 
 namespace vaspace::cuda {
 
@@ -19,9 +20,9 @@ struct PinnedBackend::State {
   State& operator=(const State&) = delete;
   ~State() {
     // Memory that the device may still use is not given back: nobody will say any more when it may be (C13).
-    if (!memory.empty() && !insist_on([&] { return device.wait_idle(); })) return;
+    if (!memory.empty() && !insist([&] { return device.wait_idle(); })) return;
     for (const Piece& piece : memory)
-      if (piece.memory != nullptr) (void)insist_on([&] { return give_back(piece); });
+      if (piece.memory != nullptr) (void)insist([&] { return give_back(piece); });
   }
 
   struct Piece {
@@ -31,11 +32,6 @@ struct PinnedBackend::State {
     bool own = false;   // pages of this process that were pinned, and not the driver's
   };
 
-  // False: what is refused was asked for again, and is refused still.
-  template <class Step>
-  [[nodiscard]] static bool insist_on(Step&& step) noexcept {
-    return insist([&] { return step() ? CUDA_SUCCESS : CUDA_ERROR_UNKNOWN; }) == CUDA_SUCCESS;
-  }
   // Errors: out_of_host_memory, driver_error.
   [[nodiscard]] Result<Piece> take(Bytes size, Alignment alignment) noexcept;
   [[nodiscard]] Result<void> give_back(const Piece& piece) noexcept;

@@ -11,11 +11,10 @@ namespace vaspace::cuda {
 namespace {
 
 // Whether memory of these properties can be exported: a kind may be accepted and yet not work (C14).
-bool can_export(Backend::State& s, std::size_t size) noexcept {
+bool try_export(Backend::State& s, std::size_t size) noexcept {
   const Driver& driver = s.driver;
   CUmemGenericAllocationHandle handle = 0;
-  if (!s.orphans.reserve_more(1) || driver.create(&handle, size, &s.properties, 0) != CUDA_SUCCESS)
-    return false;
+  if (!s.room_for_orphans(1) || driver.create(&handle, size, &s.properties, 0) != CUDA_SUCCESS) return false;
   int descriptor = -1;
   const bool exported =
       driver.export_handle(&descriptor, handle, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0) == CUDA_SUCCESS;
@@ -50,20 +49,20 @@ Result<void> find_page_sizes(Backend::State& s, Refusal& refusal) noexcept {
   return {};
 }
 
-// The properties that all memory gets, and the page sizes that go with them.
+// The properties that all memory gets, and the page sizes that go with them. Whether the device can export is
+// tried in any case, with memory that is.
 Result<void> choose_properties(Backend::State& s, bool exportable, Refusal& refusal) noexcept {
   s.properties = {};
   s.properties.type = CU_MEM_ALLOCATION_TYPE_PINNED;
   s.properties.location.type = CU_MEM_LOCATION_TYPE_DEVICE;
   s.properties.location.id = s.device;
-  if (exportable) {
-    s.properties.requestedHandleTypes = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
-    std::size_t smallest = 0;
-    const bool asked =
-        s.driver.granularity(&smallest, &s.properties, CU_MEM_ALLOC_GRANULARITY_MINIMUM) == CUDA_SUCCESS;
-    s.profile.capabilities.external_memory = asked && can_export(s, smallest);
-    if (!s.profile.capabilities.external_memory) s.properties.requestedHandleTypes = CU_MEM_HANDLE_TYPE_NONE;
-  }
+  s.properties.requestedHandleTypes = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
+  std::size_t smallest = 0;
+  const bool asked =
+      s.driver.granularity(&smallest, &s.properties, CU_MEM_ALLOC_GRANULARITY_MINIMUM) == CUDA_SUCCESS;
+  s.can_export = asked && try_export(s, smallest);
+  s.profile.capabilities.external_memory = exportable && s.can_export;
+  if (!s.profile.capabilities.external_memory) s.properties.requestedHandleTypes = CU_MEM_HANDLE_TYPE_NONE;
   return find_page_sizes(s, refusal);
 }
 

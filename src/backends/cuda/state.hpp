@@ -11,6 +11,7 @@
 
 #include "driver.hpp"
 #include "errors.hpp"
+#include "steps.hpp"
 #include "timelines.hpp"
 
 namespace vaspace::cuda {
@@ -39,6 +40,7 @@ struct Backend::State {
   CUdevice device = 0;
   CUcontext context = nullptr;
   CUmemAllocationProp properties{};  // of all memory
+  bool can_export = false;           // the device; whether this memory is exportable, the profile says
   Bytes recommended{};
 
   std::mutex mutex;  // guards what follows, and is held while mappings change
@@ -55,6 +57,10 @@ struct Backend::State {
     std::size_t size = 0;
   };
   HostArray<Orphan> orphans;
+  // Room for whatever is alive to become one, and `more`: what is refused then needs no host memory.
+  [[nodiscard]] bool room_for_orphans(std::size_t more) noexcept {
+    return orphans.reserve_more(objects.count() + parts.size() + more);
+  }
   HostArray<CUmemAccessDesc> reach;  // who gets access: this device first, then peers (C7)
   Bytes used{};
   CUstream copies = nullptr;      // where copies go; made by the first
@@ -88,6 +94,10 @@ struct Backend::State {
   [[nodiscard]] CUresult reserve_part(Bytes size, Alignment alignment, Address hint,
                                       CUdeviceptr& at) noexcept;
   [[nodiscard]] CUresult reserve_beside(Bytes size, Address where) noexcept;
+  [[nodiscard]] CUresult reserve_first(Bytes size, Alignment alignment, Address hint, Bytes& part,
+                                       CUdeviceptr& at) noexcept;
+  [[nodiscard]] Result<Address> grow_chain(Address first, Bytes part, Bytes size,
+                                           Alignment alignment) noexcept;
   [[nodiscard]] Result<Address> reserve_chain(Bytes size, Alignment alignment, Address hint) noexcept;
   void free_parts(Address begin, Address end) noexcept;
 
@@ -103,24 +113,38 @@ struct Backend::State {
   [[nodiscard]] Result<void> finish_copies(CUresult begun) noexcept;
 };
 
-// Makes the device's context current for a while.
+// Makes the device's context current for a while, and the thread one whose calls no capture of a graph
+// forbids: while any thread captures in the global mode, the driver refuses others what creates, waits and
+// asks, and the capture is broken.
 class ContextScope {
  public:
-  explicit ContextScope(const Backend::State& s) noexcept
-      : driver_(s.driver), pushed_(s.driver.push_context(s.context)) {}
+  explicit ContextScope(const Backend::State& s) noexcept : driver_(s.driver), entered_(enter(s.context)) {}
   ContextScope(const ContextScope&) = delete;
   ContextScope& operator=(const ContextScope&) = delete;
+  // The thread's mode and context are not ours to keep.
   ~ContextScope() {
-    CUcontext popped = nullptr;
-    // The thread's context is not ours to keep: a refusal is asked again once.
-    if (pushed_ == CUDA_SUCCESS && driver_.pop_context(&popped) != CUDA_SUCCESS)
-      (void)driver_.pop_context(&popped);
+    if (entered_ != CUDA_SUCCESS) return;
+    (void)insist([&]() noexcept { return driver_.exchange_capture_mode(&mode_); });
+    leave();
   }
-  [[nodiscard]] Result<void> entered() const noexcept { return check(pushed_); }
+  [[nodiscard]] Result<void> entered() const noexcept { return check(entered_); }
 
  private:
+  [[nodiscard]] CUresult enter(CUcontext context) noexcept {
+    const CUresult pushed = driver_.push_context(context);
+    if (pushed != CUDA_SUCCESS) return pushed;
+    const CUresult relaxed = driver_.exchange_capture_mode(&mode_);
+    if (relaxed != CUDA_SUCCESS) leave();
+    return relaxed;
+  }
+  void leave() noexcept {
+    CUcontext popped = nullptr;
+    (void)insist([&]() noexcept { return driver_.pop_context(&popped); });
+  }
+
   const Driver& driver_;
-  CUresult pushed_;
+  CUstreamCaptureMode mode_ = CU_STREAM_CAPTURE_MODE_RELAXED;  // while this lives, the thread's own
+  CUresult entered_;
 };
 
 }  // namespace vaspace::cuda

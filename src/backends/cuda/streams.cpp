@@ -7,7 +7,6 @@
 namespace vaspace::cuda {
 namespace {
 
-constexpr std::uint64_t kForever = ~std::uint64_t{0};
 constexpr std::uint64_t kPollNs = 20'000;
 
 std::uint64_t now_ns() noexcept {
@@ -167,8 +166,7 @@ Result<void> Backend::State::await_copies(std::span<const BindOp> ops,
 // Host memory and device memory are the caller's again when this returns: a wait that is refused is asked
 // again.
 Result<void> Backend::State::finish_copies(CUresult begun) noexcept {
-  CUresult over = driver.stream_synchronize(copies);
-  if (over != CUDA_SUCCESS) (void)driver.stream_synchronize(copies);
+  const CUresult over = insist([&]() noexcept { return driver.stream_synchronize(copies); });
   return check(begun != CUDA_SUCCESS ? begun : over);
 }
 
@@ -223,6 +221,7 @@ Result<void> copy_and_wait(Backend::State& s, std::span<const HostCopy> copies, 
   if (Result<void> entered = scope.entered(); !entered) return entered;
   {
     const std::lock_guard lock(s.mutex);
+    if (Result<void> alive = s.alive(); !alive) return alive;
     for (const HostCopy& one : copies)
       if (const Result<ReservationRecord*> record = s.usable(one.device, one.size, access); !record)
         return fail(record.error());
@@ -271,6 +270,7 @@ Result<void> Backend::copy_from_host(Address to, const std::byte* from, Bytes si
 Result<void> Backend::fill(Address address, std::byte value, Bytes size, Stream stream) noexcept {
   State& s = *state_;
   return locked(s, [&]() -> Result<void> {
+    if (Result<void> alive = s.alive(); !alive) return alive;
     if (Result<ReservationRecord*> record = s.usable(address, size, Access::read_write); !record)
       return fail(record.error());
     return check(s.driver.fill(address.value, std::to_integer<unsigned char>(value), size.value, stream));

@@ -1,6 +1,7 @@
 #include "timelines.hpp"
 
 #include "errors.hpp"
+#include "steps.hpp"
 
 namespace vaspace::cuda {
 

@@ -58,9 +58,9 @@ void BlockTable::remove(std::uint32_t record) noexcept {
   --size_;
 }
 
-bool BlockTable::add_user(std::uint32_t record, std::uint32_t user) noexcept {
+bool BlockTable::add_user(std::uint32_t record, const User& user) noexcept {
   for (std::uint32_t at = records_[record].users; at != Block::kNone; at = users_[at].next)
-    if (users_[at].number == user) return true;
+    if (users_[at].user == user) return true;
   std::uint32_t added = free_user_;
   if (added == Block::kNone) {
     if (!users_.push_back({})) return false;
@@ -73,13 +73,24 @@ bool BlockTable::add_user(std::uint32_t record, std::uint32_t user) noexcept {
   return true;
 }
 
-std::uint32_t BlockTable::take_user(std::uint32_t record) noexcept {
+std::optional<BlockTable::User> BlockTable::take_user(std::uint32_t record) noexcept {
   const std::uint32_t taken = records_[record].users;
-  if (taken == Block::kNone) return Block::kNone;
+  if (taken == Block::kNone) return std::nullopt;
   records_[record].users = users_[taken].next;
   users_[taken].next = free_user_;
   free_user_ = taken;
-  return users_[taken].number;
+  return users_[taken].user;
+}
+
+void BlockTable::drop_user(std::uint32_t record, const User& user) noexcept {
+  std::uint32_t* from = &records_[record].users;
+  while (*from != Block::kNone && users_[*from].user != user)
+    from = &users_[*from].next;
+  if (*from == Block::kNone) return;
+  const std::uint32_t dropped = *from;
+  *from = users_[dropped].next;
+  users_[dropped].next = free_user_;
+  free_user_ = dropped;
 }
 
 const char* BlockTable::validate() const noexcept {

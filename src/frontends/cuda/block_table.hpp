@@ -7,6 +7,8 @@
 // reserve_one() and add_user() ask for host memory. Externally synchronised.
 #pragma once
 
+#include <optional>
+
 #include "vaspace/arena/allocation.hpp"
 #include "vaspace/backends/cuda.hpp"
 #include "vaspace/base/host_array.hpp"
@@ -19,6 +21,7 @@ struct alignas(64) Block {
     gone,
     live,
     recorded,  // live, and used on other streams too
+    lent,      // live, and given out on another stream than its own, which has used it before
     parked,    // in the pool's cache
     waiting    // freed, and other streams have not passed
   };
@@ -40,7 +43,9 @@ struct alignas(64) Block {
   bool shared = false;      // waiting: more streams have used it than freed it
   Stream stream = nullptr;  // waiting for one that has no pool
 
-  [[nodiscard]] bool is_live() const noexcept { return state == State::live || state == State::recorded; }
+  [[nodiscard]] bool is_live() const noexcept {
+    return state == State::live || state == State::recorded || state == State::lent;
+  }
 };
 
 class BlockTable {
@@ -69,10 +74,19 @@ class BlockTable {
   std::uint32_t add(const Block& block) noexcept;
   void remove(std::uint32_t record) noexcept;
 
-  // One more user of the block, by a number; once. False: no host memory; nothing has changed.
-  [[nodiscard]] bool add_user(std::uint32_t record, std::uint32_t user) noexcept;
-  // Takes one of them off. kNone: there is none.
-  [[nodiscard]] std::uint32_t take_user(std::uint32_t record) noexcept;
+  // A stream that has used a block: that of a pool, or one that has none.
+  struct User {
+    std::uint32_t pool = Block::kNone;
+    Stream stream = nullptr;  // where there is no pool
+
+    friend bool operator==(const User&, const User&) = default;
+  };
+  // One more of the block; once. False: no host memory; nothing has changed.
+  [[nodiscard]] bool add_user(std::uint32_t record, const User& user) noexcept;
+  // Takes one of them off. None: there is none.
+  [[nodiscard]] std::optional<User> take_user(std::uint32_t record) noexcept;
+  // This one, where it is one of them.
+  void drop_user(std::uint32_t record, const User& user) noexcept;
 
   [[nodiscard]] const char* validate() const noexcept;
 
@@ -83,8 +97,8 @@ class BlockTable {
   }
   void place(std::uint32_t record) noexcept;
 
-  struct User {
-    std::uint32_t number = Block::kNone;
+  struct LinkedUser {
+    User user;
     std::uint32_t next = Block::kNone;
   };
 
@@ -98,7 +112,7 @@ class BlockTable {
   HostArray<std::uint32_t> slots_;
   std::size_t size_ = 0;
   std::uint32_t free_ = Block::kNone;
-  HostArray<User> users_;
+  HostArray<LinkedUser> users_;
   std::uint32_t free_user_ = Block::kNone;
 };
 

@@ -3,7 +3,7 @@
 
 #include "vaspace/frontends/cuda_growable.hpp"
 
-#include "insist.hpp"
+#include "backends/cuda/steps.hpp"
 
 namespace vaspace::cuda {
 
@@ -38,9 +38,9 @@ GrowableBuffer::~GrowableBuffer() {
 
 // What the driver refuses here its backend gives back at its own end.
 void GrowableBuffer::destroy() noexcept {
-  (void)insist_on([&] { return shrink(Bytes{}); });
+  (void)insist([&] { return shrink(Bytes{}); });
   for (const Reservation& range : ranges_)
-    (void)insist_on([&] { return backend_->release(range); });
+    (void)insist([&] { return backend_->release(range); });
   ranges_.clear();
 }
 
@@ -72,7 +72,7 @@ Result<void> GrowableBuffer::extend(Bytes size) noexcept {
     ranges_.push_back_reserved(*range);
     return {};
   }
-  (void)insist_on([&] { return backend_->release(*range); });
+  (void)insist([&] { return backend_->release(*range); });
   return fail(ErrorCode::out_of_address_space);
 }
 
@@ -90,7 +90,7 @@ Result<void> GrowableBuffer::move_to(const Reservation& target, std::span<const 
   const Result<TimelinePoint> point = backend_->bind(ops.span(), waits);
   if (!point) return fail(point.error());
   for (const Reservation& range : ranges_)
-    (void)insist_on([&] { return backend_->release(range); });
+    (void)insist([&] { return backend_->release(range); });
   ranges_.clear();
   ranges_.push_back_reserved(target);
   address_ = target.address;
@@ -110,6 +110,7 @@ Result<GrowableBuffer::Grown> GrowableBuffer::grow(Bytes size,
     return fail(created.error());
   Grown grown = Grown::in_place;
   Result<void> done;
+  const std::size_t ranges = ranges_.size();
   if (*whole > reserved() && !extend(*whole)) {
     grown = Grown::moved;
     const Bytes wanted =
@@ -119,12 +120,14 @@ Result<GrowableBuffer::Grown> GrowableBuffer::grow(Bytes size,
       target = backend_->reserve(
           {.size = align_up(*whole, Alignment{backend_->profile().reservation_granularity})});
     done = target ? move_to(*target, more.span(), waits) : fail(target.error());
-    if (target && !done) (void)insist_on([&] { return backend_->release(*target); });
+    if (target && !done) (void)insist([&] { return backend_->release(*target); });
   } else {
     done = bind_pages(more.span(), address_ + this->size());
   }
   if (!done) {
-    (void)insist_on([&] { return backend_->destroy_physical(more.span()); });
+    if (ranges_.size() > ranges && insist([&] { return backend_->release(ranges_.back()); }))
+      ranges_.pop_back();
+    (void)insist([&] { return backend_->destroy_physical(more.span()); });
     return fail(done.error());
   }
   for (const PhysicalId page : more)
@@ -145,7 +148,7 @@ Result<void> GrowableBuffer::shrink(Bytes size, std::span<const TimelinePoint> w
   }
   const Result<TimelinePoint> point = backend_->bind(unbinds_.span(), waits);
   if (!point) return fail(point.error());
-  (void)insist_on([&] { return backend_->destroy_physical(pages_.span().subspan(keep)); });
+  (void)insist([&] { return backend_->destroy_physical(pages_.span().subspan(keep)); });
   while (pages_.size() > keep)
     pages_.pop_back();
   return {};

@@ -1,5 +1,6 @@
-// A lock that leans to the thread which takes it most: to that thread it costs two plain stores, no atomic
-// read-modify-write. To the others it is a spin lock, and the first of them makes it stop leaning.
+// A lock that leans to the first thread that works under it often enough: to that thread it costs two plain
+// stores, no atomic read-modify-write. To the others it is a spin lock, and the first of them makes it stop
+// leaning.
 //
 //   owner:  held = true; light fence; still mine?          another:  owner = nobody; heavy fence; held?
 //
@@ -45,8 +46,12 @@ class LeaningLock {
       by_owner_ = true;
     } else {
       lock_shared_way();
-      count_towards_leaning();
     }
+  }
+  // The same by who does what it leans for: allocate and free. Who only looks is not counted.
+  void lock_at_work() noexcept {
+    lock();
+    if (!by_owner_) count_towards_leaning();
   }
   void unlock() noexcept {
     if (by_owner_) {
@@ -66,11 +71,13 @@ class LeaningLock {
   static constexpr std::uint32_t kEnough = 512;  // times in a row until it leans
 
   // A number that no other living thread has: its own register where that can be read, for the address of a
-  // thread_local takes a call in code that may come to lie in a shared library.
+  // thread_local takes a call in code that may come to lie in a shared library. A thread that gets a dead
+  // one's number comes after it: the kernel has ended the one before its stack is given to another.
   [[nodiscard]] static std::uintptr_t this_thread() noexcept {
 #if defined(__linux__) && defined(__x86_64__) && defined(__LP64__)
     std::uintptr_t number = 0;
-    asm("mov %%fs:0, %0" : "=r"(number));
+    // Volatile: a coroutine may go on in another thread, between two calls.
+    asm volatile("{movq %%fs:0, %0|mov %0, qword ptr fs:0}" : "=r"(number));
     return number;
 #elif defined(__linux__) && defined(__aarch64__)
     return reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());

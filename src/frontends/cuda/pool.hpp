@@ -135,7 +135,7 @@ struct Pool {
     live -= block.asked;
     --live_count;
     waiting += block.size;
-    block.shared = block.state == Block::State::recorded;
+    block.shared = block.state == Block::State::recorded || block.users != Block::kNone;
     block.state = Block::State::waiting;
   }
   // Where so much is live.

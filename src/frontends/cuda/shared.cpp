@@ -1,11 +1,11 @@
-#include <cerrno>
+#include <cuda.h>
 #include <fcntl.h>
 #include <unistd.h>
 #include <utility>
 
 #include "vaspace/frontends/cuda_shared.hpp"
 
-#include "insist.hpp"
+#include "backends/cuda/steps.hpp"
 
 namespace vaspace::cuda {
 
@@ -45,7 +45,7 @@ Result<SharedMemory> SharedMemory::import(Backend& backend, ExternalHandle handl
   if (!range) return fail(range.error());
   shared.range_ = *range;
   const ExternalHandle copy{fcntl(handle.fd, F_DUPFD_CLOEXEC, 0)};
-  if (copy.fd < 0) return fail(ErrorCode::invalid_argument, errno);
+  if (copy.fd < 0) return fail(ErrorCode::invalid_argument, CUDA_ERROR_INVALID_VALUE);
   const Result<PhysicalId> memory = backend.import_physical({.size = size}, copy);
   if (!memory) {
     close(copy.fd);
@@ -75,10 +75,10 @@ void SharedMemory::destroy() noexcept {
   if (range_.size != Bytes{}) {
     const BindOp op{.address = range_.address, .size = size_};
     // Where it was never bound there is nothing to undo.
-    if (memory_) (void)insist_on([&] { return backend_->bind({&op, 1}, {}); });
-    (void)insist_on([&] { return backend_->release(range_); });
+    if (memory_) (void)insist([&] { return backend_->bind({&op, 1}, {}); });
+    (void)insist([&] { return backend_->release(range_); });
   }
-  if (memory_) (void)insist_on([&] { return backend_->destroy_physical({&memory_, 1}); });
+  if (memory_) (void)insist([&] { return backend_->destroy_physical({&memory_, 1}); });
   range_ = {};
   memory_ = {};
 }

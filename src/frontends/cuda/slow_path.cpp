@@ -76,7 +76,8 @@ Result<Address> StreamAllocator::State::allocate_slow(Pool& pool, const StreamRe
   }
   const Result<Taken> taken = take(pool, size, request.alignment);
   if (!taken) {
-    const bool lack = taken.error().native == 0 && is_lack(taken.error().code);
+    const bool lack = taken.error().native == 0 &&
+                      (is_lack(taken.error().code) || taken.error().code == ErrorCode::too_large);
     return fail(taken.error().code, lack ? CUDA_ERROR_OUT_OF_MEMORY : taken.error().native);
   }
   return enter(pool, request, *taken);
@@ -136,6 +137,10 @@ void StreamAllocator::State::flush_cache(Pool& pool) noexcept {
     }
     pool.give_back(place);
   }
+}
+
+Error StreamAllocator::State::released() noexcept {
+  return {ErrorCode::wrong_state, CUDA_ERROR_INVALID_HANDLE};
 }
 
 Error StreamAllocator::State::unknown(Address address) noexcept {

@@ -51,6 +51,17 @@ class StreamAllocator::State {
 
  private:
   using SpinGuard = std::lock_guard<LeaningLock>;
+  // Of allocate and free, which the lock leans for.
+  class WorkGuard {
+   public:
+    explicit WorkGuard(LeaningLock& lock) noexcept : lock_(lock) { lock_.lock_at_work(); }
+    WorkGuard(const WorkGuard&) = delete;
+    WorkGuard& operator=(const WorkGuard&) = delete;
+    ~WorkGuard() { lock_.unlock(); }
+
+   private:
+    LeaningLock& lock_;
+  };
 
   // Pools.
   [[nodiscard]] Pool* find_pool(Stream stream, Tag tag) const noexcept {
@@ -111,6 +122,9 @@ class StreamAllocator::State {
   [[nodiscard]] Result<Taken> take_somewhere(Pool& pool, Bytes size, Alignment alignment) noexcept;
   [[nodiscard]] Result<Address> enter(Pool& pool, const StreamRequest& request, const Taken& taken) noexcept;
   [[nodiscard]] Result<Address> take_waiting(Pool& pool, const StreamRequest& request, Bytes size) noexcept;
+  [[nodiscard]] Address lend(Pool& pool, Pool::Link waiting, const StreamRequest& request, Bytes size,
+                             Pool::Link& next) noexcept;
+  void link(Pool::Link before, Pool::Link behind) noexcept;
 
   // Freeing.
   [[nodiscard]] Result<void> free_on(Pool& on, Address address) noexcept;
@@ -129,6 +143,7 @@ class StreamAllocator::State {
   [[nodiscard]] Pool::Link join(Pool::Link list, Pool::Link behind) noexcept;
   void give_back(Pool::Link list) noexcept;
   [[nodiscard]] Error unknown(Address address) noexcept;
+  [[nodiscard]] static Error released() noexcept;
 
   static void reclaim(void* user, const PageTaker* taker, std::size_t pages, bool wait) noexcept;
   void collect(const PageTaker* taker, std::size_t pages, bool wait) noexcept;
@@ -138,6 +153,7 @@ class StreamAllocator::State {
 
   // Freed on streams without a pool that it could wait on.
   [[nodiscard]] Result<void> free_without_pool(Address address, Stream named) noexcept;
+  void add_stranger(Pool& owner, std::uint32_t block, Stream stream) noexcept;
   [[nodiscard]] Pool::Link take_strangers(Stream stream) noexcept;
   void put_strangers(Pool::Link list) noexcept;
   [[nodiscard]] std::optional<Stream> a_stranger() noexcept;
@@ -159,7 +175,8 @@ class StreamAllocator::State {
   void let_go_of_all(std::optional<Tag> tag) noexcept;
   void give_up_unused(Pool& pool) noexcept;
   [[nodiscard]] Result<void> take_away(Suspend how, HostArray<Pool*>& pools) noexcept;
-  [[nodiscard]] Result<void> bring_back(HostArray<Pool*>& pools, std::span<const PhysicalId> pages) noexcept;
+  [[nodiscard]] Result<void> bring_back(HostArray<Pool*>& pools, HostArray<PhysicalId>& pages) noexcept;
+  [[nodiscard]] Result<void> take_back_stuck() noexcept;  // suspending_ is held
 
   Backend& device_;
   const StreamConfig config_;
@@ -171,10 +188,13 @@ class StreamAllocator::State {
   std::mutex growing_;             // pools are made, closed and opened one at a time; taken after suspending_
   std::mutex suspending_;          // and so it is with suspending
   std::uint32_t suspensions_ = 0;  // calls so far; under suspending_
+  // What resume() has bound and the driver did not unbind again: likewise.
+  HostArray<BindOp> stuck_;
+  HostArray<PhysicalId> stuck_pages_;
   std::uint32_t all_suspended_ = 0;  // by which call, of tags that have no pools yet; under growing_
   // Taken after growing_, before any pool's `lock`; never over a driver's call.
   std::mutex strangers_mutex_;
-  Pool::Link strangers_;  // blocks that were freed on streams without a pool
+  Pool::Link strangers_;  // blocks that wait for streams without a pool
   IntervalTreap<char>
       released_;  // streams, by number, until they are added again; changed under growing_ too
   std::atomic<std::uint64_t> handed_on_{0};  // blocks, from one stream that they wait for to the next

@@ -1,5 +1,5 @@
-// Memory that was freed on a stream on which nothing was allocated: a free is never refused for that, needs
-// no pool, no host memory and no driver call (R7).
+// Memory that was freed on a stream on which nothing was allocated, or used on one that can have no pool: a
+// free is never refused for that, needs no pool, no host memory and no driver call (R7).
 //
 //   freed on S ─► `strangers_` ─► S gets a pool: its list `fresh`         (waiting.cpp)
 //                             └─► no pool is to be had: S is idle, or was waited for ─► home
@@ -8,13 +8,6 @@
 #include "state.hpp"
 
 namespace vaspace::cuda {
-namespace {
-
-[[nodiscard]] Error released() noexcept {
-  return {ErrorCode::wrong_state, CUDA_ERROR_INVALID_HANDLE};
-}
-
-}  // namespace
 
 // Memory of a tag may be its stream's only one: it waits there as it would on the pool without a tag.
 Result<void> StreamAllocator::State::free_without_pool(Address address, Stream named) noexcept {
@@ -32,15 +25,20 @@ Result<void> StreamAllocator::State::free_without_pool(Address address, Stream n
     const std::uint32_t found = owner.blocks.find(address);
     if (found != Block::kNone && owner.blocks[found].is_live()) {
       owner.begin_waiting(found);
-      Block& block = owner.blocks[found];
-      block.stream = *stream;
-      block.next_pool = strangers_.pool;
-      block.next = strangers_.block;
-      strangers_ = {owner.index, found};
+      add_stranger(owner, found, *stream);
       return {};
     }
   }
   return fail(unknown(address));
+}
+
+// strangers_mutex_ is held, and the owner's lock.
+void StreamAllocator::State::add_stranger(Pool& owner, std::uint32_t number, Stream stream) noexcept {
+  Block& block = owner.blocks[number];
+  block.stream = stream;
+  block.next_pool = strangers_.pool;
+  block.next = strangers_.block;
+  strangers_ = {owner.index, number};
 }
 
 // Of one stream; the others keep their places.

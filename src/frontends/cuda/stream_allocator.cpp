@@ -5,8 +5,8 @@
 
 #include "vaspace/frontends/cuda.hpp"
 
+#include "backends/cuda/steps.hpp"
 #include "in_registers.hpp"
-#include "insist.hpp"
 #include "state.hpp"
 
 namespace vaspace::cuda {
@@ -20,10 +20,6 @@ constexpr std::uint64_t kEarnPages = 64;
 // business.
 void ignore_leak(void*, const AllocationInfo&) noexcept {}
 
-[[nodiscard]] Error released() noexcept {
-  return {ErrorCode::wrong_state, CUDA_ERROR_INVALID_HANDLE};
-}
-
 }  // namespace
 
 StreamAllocator::State::State(Backend& device, const StreamConfig& config, Bytes page) noexcept
@@ -31,11 +27,14 @@ StreamAllocator::State::State(Backend& device, const StreamConfig& config, Bytes
       config_(config),
       classes_(config.host),
       store_(device, page, {this, &State::reclaim}, config.host),
+      stuck_(config.host),
+      stuck_pages_(config.host),
       released_(config.host),
       table_(config.host),
       pools_(config.host) {}
 
 Result<void> StreamAllocator::State::open() noexcept {
+  if (!is_laid_out_as_thought()) return fail(ErrorCode::invalid_configuration);
   if (Result<void> valid = validate_size_classes(config_.classes); !valid) return valid;
   if (config_.max_pools == 0 || config_.max_pools > (1U << 16U))
     return fail(ErrorCode::invalid_configuration);
@@ -56,7 +55,8 @@ Result<void> StreamAllocator::State::open() noexcept {
 // device cannot say that it is idle (while a stream captures, for one), nothing is unmapped: the backend has
 // it in its books, and waits again when it ends.
 StreamAllocator::State::~State() {
-  const bool idle = insist_on([&] { return device_.wait_idle(); }).has_value();
+  const bool idle = insist([&] { return device_.wait_idle(); }).has_value();
+  if (idle) (void)take_back_stuck();
   for_each_pool([&](Pool& pool) {
     idle ? pool.pages.end() : pool.pages.abandon();
     HostDelete<Pool>{config_.host}(&pool);
@@ -140,7 +140,7 @@ Result<Address> StreamAllocator::State::allocate(const StreamRequest& request, S
     pool = *made;
   }
   {
-    const SpinGuard guard(pool->lock);
+    const WorkGuard guard(pool->lock);
     if (pool->closed || pool->suspended != 0)
       return fail(pool->closed ? released() : Error{ErrorCode::wrong_state});
     const Address parked = pool->take_parked(size, request.alignment, request.size);
@@ -159,7 +159,7 @@ Result<void> StreamAllocator::State::free(Address address, Stream stream) noexce
 }
 
 Result<void> StreamAllocator::State::free_on(Pool& on, Address address) noexcept {
-  on.lock.lock();
+  on.lock.lock_at_work();
   if (!on.closed && !on.waits_always) {
     const std::uint32_t found = on.blocks.find(address);
     if (found != Block::kNone && on.blocks[found].state == Block::State::live) {

@@ -5,11 +5,6 @@
 #include "stream_pages.hpp"
 
 namespace vaspace::cuda {
-namespace {
-
-constexpr std::uint64_t kForever = ~std::uint64_t{0};
-
-}  // namespace
 
 std::size_t StreamPages::take_own(std::span<PhysicalId> out) noexcept {
   if (own() == 0) return 0;

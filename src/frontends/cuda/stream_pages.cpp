@@ -5,8 +5,6 @@
 namespace vaspace::cuda {
 namespace {
 
-constexpr std::uint64_t kForever = ~std::uint64_t{0};
-
 [[nodiscard]] Error not_yet() noexcept {
   return {ErrorCode::timed_out, CUDA_ERROR_NOT_READY};
 }

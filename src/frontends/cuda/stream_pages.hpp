@@ -20,6 +20,7 @@
 #include "vaspace/device/interval_treap.hpp"
 #include "vaspace/frontends/cuda.hpp"
 
+#include "backends/cuda/steps.hpp"
 #include "lingering.hpp"
 #include "page_store.hpp"
 

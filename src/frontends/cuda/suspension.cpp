@@ -6,8 +6,9 @@
 // The batch is the point of no return: before it everything is undone, after it nothing can be refused.
 #include <cuda.h>
 #include <sched.h>
+#include <utility>
 
-#include "insist.hpp"
+#include "backends/cuda/steps.hpp"
 #include "state.hpp"
 
 namespace vaspace::cuda {
@@ -117,9 +118,21 @@ Result<void> StreamAllocator::State::take_away(Suspend how, HostArray<Pool*>& po
   return {};
 }
 
+// Mapped pages are nobody's to use: neither idle nor the device's until they are unbound.
+Result<void> StreamAllocator::State::take_back_stuck() noexcept {
+  if (stuck_.empty()) return {};
+  if (const auto gone = insist([&] { return device_.bind(stuck_.span(), {}); }); !gone)
+    return fail(gone.error());
+  stuck_.clear();
+  store_.destroy(stuck_pages_.span());
+  stuck_pages_.clear();
+  return {};
+}
+
 Result<void> StreamAllocator::State::suspend(Suspend how, std::optional<Tag> tag) noexcept {
   if (pinned_ != nullptr) return fail(ErrorCode::not_supported);
   const std::lock_guard one_at_a_time(suspending_);
+  if (Result<void> unbound = take_back_stuck(); !unbound) return unbound;
   ++suspensions_;
   const std::uint32_t before = all_suspended_;  // no other call of suspend() or resume() is under way
   HostArray<Pool*> pools(config_.host);
@@ -132,16 +145,16 @@ Result<void> StreamAllocator::State::suspend(Suspend how, std::optional<Tag> tag
   return gone;
 }
 
-// What is refused behind the binds takes them back.
+// What is refused behind the binds takes them back; or, where that is refused too, before the next call.
 Result<void> StreamAllocator::State::bring_back(HostArray<Pool*>& pools,
-                                                std::span<const PhysicalId> pages) noexcept {
+                                                HostArray<PhysicalId>& pages) noexcept {
   HostArray<BindOp> ops(config_.host);
   HostArray<HostCopy> contents(config_.host);
   if (!ops.reserve(pages.size()) || !contents.reserve(pages.size()))
     return fail(ErrorCode::out_of_host_memory);
   std::size_t at = 0;
   for (const Pool* pool : pools) {
-    pool->pages.list_binds(ops, pages.subspan(at, pool->pages.bound_pages()));
+    pool->pages.list_binds(ops, pages.span().subspan(at, pool->pages.bound_pages()));
     pool->pages.list_saved(contents);
     at += pool->pages.bound_pages();
   }
@@ -151,12 +164,15 @@ Result<void> StreamAllocator::State::bring_back(HostArray<Pool*>& pools,
   if (restored) return {};
   for (BindOp& op : ops)
     op.physical = {};
-  (void)insist_on([&] { return device_.bind(ops.span(), {}); });
+  stuck_ = std::move(ops);
+  stuck_pages_ = std::move(pages);
+  (void)take_back_stuck();
   return restored;
 }
 
 Result<void> StreamAllocator::State::resume(std::optional<Tag> tag) noexcept {
   const std::lock_guard one_at_a_time(suspending_);
+  if (Result<void> unbound = take_back_stuck(); !unbound) return unbound;
   HostArray<Pool*> pools(config_.host);
   if (Result<void> held = hold(tag, true, pools); !held) return held;
   std::size_t count = 0;
@@ -170,7 +186,7 @@ Result<void> StreamAllocator::State::resume(std::optional<Tag> tag) noexcept {
   if (count != 0) {
     if (Result<void> taken = store_.take(pages.span(), nullptr); !taken) return taken;
   }
-  if (Result<void> back = bring_back(pools, pages.span()); !back) {
+  if (Result<void> back = bring_back(pools, pages); !back) {
     store_.destroy(pages.span());
     return back;
   }

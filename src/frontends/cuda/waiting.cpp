@@ -11,64 +11,85 @@
 namespace vaspace::cuda {
 namespace {
 
-constexpr std::uint64_t kForever = ~std::uint64_t{0};
 constexpr int kLooks = 32;  // at waiting blocks for one that fits
 
-[[nodiscard]] Error released() noexcept {
-  return {ErrorCode::wrong_state, CUDA_ERROR_INVALID_HANDLE};
+// Why a stream has no pool that its users could wait on, but can be asked itself.
+[[nodiscard]] bool does_without_pool(const Error& error) noexcept {
+  return error.native == CUDA_ERROR_INVALID_CONTEXT || error.code == ErrorCode::out_of_space ||
+         error.code == ErrorCode::out_of_host_memory || error.code == ErrorCode::driver_error;
 }
 
 }  // namespace
 
-// One that is at most an eighth larger. It stays its owner's: freed there or here, it goes home in time. What
-// yet other streams have used is not in this stream's order.
+// One that is at most an eighth larger. It stays its owner's: freed here, it goes home in time; freed there,
+// it waits for this stream, which has used it before and perhaps not since: an allocation counts as a use.
+// What yet other streams have used is not in this stream's order. The list is locked. No address: it does not
+// fit.
+Address StreamAllocator::State::lend(Pool& pool, Pool::Link waiting, const StreamRequest& request, Bytes size,
+                                     Pool::Link& next) noexcept {
+  Pool& owner = *pools_.view()[waiting.pool];
+  const SpinGuard guard(owner.lock);
+  Block& block = owner.blocks[waiting.block];
+  next = {block.next_pool, block.next};
+  const bool fits = block.size >= size && block.size.value <= size.value + size.value / 8 &&
+                    is_aligned(block.address, request.alignment) && !block.shared &&
+                    owner.tag() == request.tag && owner.suspended == 0;
+  if (!fits || !owner.blocks.add_user(waiting.block, {pool.index, nullptr})) return {};
+  block.state = Block::State::lent;
+  block.asked = request.size;
+  owner.waiting -= block.size;
+  owner.live += request.size;
+  ++owner.live_count;
+  return block.address;
+}
+
 Result<Address> StreamAllocator::State::take_waiting(Pool& pool, const StreamRequest& request,
                                                      Bytes size) noexcept {
   const std::lock_guard lock(pool.waiting_mutex);
-  const auto pools = pools_.view();
   for (Pool::Link* list : {&pool.fresh, &pool.marked}) {
     Pool::Link before;
     Pool::Link at = *list;
     for (int looks = 0; at.any() && looks < kLooks; ++looks) {
-      Pool& owner = *pools[at.pool];
-      const SpinGuard guard(owner.lock);
-      Block& block = owner.blocks[at.block];
-      const Pool::Link next{block.next_pool, block.next};
-      const bool fits = block.size >= size && block.size.value <= size.value + size.value / 8 &&
-                        is_aligned(block.address, request.alignment) && !block.shared &&
-                        owner.tag() == request.tag && owner.suspended == 0;
-      // The one before it is another pool's perhaps, whose lock is not held: only a list's head is taken out.
-      if (fits && !before.any()) {
-        *list = next;
-        block.state = Block::State::live;
-        block.asked = request.size;
-        owner.waiting -= block.size;
-        owner.live += request.size;
-        ++owner.live_count;
-        return block.address;
+      Pool::Link next;
+      const Address taken = lend(pool, at, request, size, next);
+      if (taken != Address{}) {
+        before.any() ? link(before, next) : void(*list = next);
+        return taken;
       }
-      before = at;
-      at = next;
+      before = std::exchange(at, next);
     }
   }
   return fail(ErrorCode::out_of_space);
 }
 
-// It will wait on the stream's pool without a tag. What home is needs no waiting for, but the block may have
-// been given out on another stream, which is not to have it again at once.
+// The list is locked.
+void StreamAllocator::State::link(Pool::Link before, Pool::Link behind) noexcept {
+  Pool& owner = *pools_.view()[before.pool];
+  const SpinGuard guard(owner.lock);
+  owner.blocks[before.block].next_pool = behind.pool;
+  owner.blocks[before.block].next = behind.block;
+}
+
+// It will wait on the stream's pool without a tag; or, where there is none to be had, until the stream itself
+// is found idle: for want of memory or room, of another device's or context's, or because the driver does not
+// say whose it is. What home is needs no waiting for, but the block may have been given out on another
+// stream, which is not to have it again at once.
 Result<void> StreamAllocator::State::record_stream(Address address, Stream named) noexcept {
   const std::uint32_t number = store_.owner_of(address);
   if (number == PageStore::kNobody) return fail(unknown(address));
   const Result<Pool*> on = pool_of(named, 0);
-  if (!on) return fail(on.error());
+  if (!on && !does_without_pool(on.error())) return fail(on.error());
+  if (on && is_closed_now(**on)) return fail(released());
+  const Stream stream = *known_stream(named);
   Pool& owner = *pools_.view()[number];
-  if (is_closed_now(**on)) return fail(released());
   {
     const SpinGuard guard(owner.lock);
     const std::uint32_t found = owner.blocks.find(address);
     if (found != Block::kNone && owner.blocks[found].is_live()) {
-      const bool home = owner.stream() == (*on)->stream();
-      if (!home && !owner.blocks.add_user(found, (*on)->index)) return fail(ErrorCode::out_of_host_memory);
+      const BlockTable::User user =
+          on ? BlockTable::User{(*on)->index, nullptr} : BlockTable::User{Block::kNone, stream};
+      if (owner.stream() != stream && !owner.blocks.add_user(found, user))
+        return fail(ErrorCode::out_of_host_memory);
       owner.blocks[found].state = Block::State::recorded;
       return {};
     }
@@ -100,6 +121,8 @@ Result<void> StreamAllocator::State::free_elsewhere(Pool& on, Address address) n
     owner.lock.unlock();
     return fail(unknown(address));
   }
+  // Waiting for this stream is what follows.
+  owner.blocks.drop_user(found, {on.index, nullptr});
   Block& block = owner.blocks[found];
   if (at_home && block.users == Block::kNone) {
     park_there(owner, found);
@@ -186,26 +209,32 @@ void StreamAllocator::State::settle(Pool& on, bool wait) noexcept {
 // What one stream has passed may wait for another then: again, as long as that happens.
 void StreamAllocator::State::settle_all(bool wait) noexcept {
   std::uint64_t before = 0;
-  settle_strangers();
-  if (wait) wait_for_strangers();
   do {
     before = handed_on_.load(std::memory_order_relaxed);
+    settle_strangers();
+    if (wait) wait_for_strangers();
     for_each_pool([&](Pool& pool) { settle(pool, wait); });
   } while (handed_on_.load(std::memory_order_relaxed) != before);
 }
 
 // To the next stream that has used it; false: there is none. This one has passed.
 bool StreamAllocator::State::hand_on(Pool& owner, std::uint32_t number) noexcept {
-  std::uint32_t user = Block::kNone;
+  std::optional<BlockTable::User> user;
   {
     const SpinGuard guard(owner.lock);
     user = owner.blocks.take_user(number);
   }
-  if (user == Block::kNone) return false;
-  Pool& on = *pools_.view()[user];
-  const std::lock_guard lock(on.waiting_mutex);
-  const SpinGuard guard(owner.lock);
-  wait_on(on, owner, number);
+  if (!user) return false;
+  if (user->pool == Block::kNone) {
+    const std::lock_guard lock(strangers_mutex_);
+    const SpinGuard guard(owner.lock);
+    add_stranger(owner, number, user->stream);
+  } else {
+    Pool& on = *pools_.view()[user->pool];
+    const std::lock_guard lock(on.waiting_mutex);
+    const SpinGuard guard(owner.lock);
+    wait_on(on, owner, number);
+  }
   handed_on_.fetch_add(1, std::memory_order_relaxed);
   return true;
 }

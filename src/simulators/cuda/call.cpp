@@ -1,7 +1,10 @@
 #include "call.hpp"
 
+#include <algorithm>
 #include <atomic>
+#include <iterator>
 #include <new>
+#include <string_view>
 #include <system_error>
 #include <unistd.h>
 
@@ -35,10 +38,25 @@ CUresult check(Call& made, Needs needs) {
   return error_of(made.driver, *made.context);
 }
 
+// What a thread in the global mode may not call while another one captures.
+bool breaks_a_capture(std::string_view name) {
+  constexpr std::string_view kUnsafe[] = {"cuCtxSynchronize", "cuEventQuery",        "cuEventSynchronize",
+                                          "cuMemAddressFree", "cuMemAddressReserve", "cuMemAlloc",
+                                          "cuMemCreate",      "cuMemFree",           "cuMemFreeHost",
+                                          "cuMemHostAlloc",   "cuMemHostRegister",   "cuMemHostUnregister",
+                                          "cuMemMap",         "cuMemRelease",        "cuMemSetAccess",
+                                          "cuMemUnmap",       "cuStreamQuery",       "cuStreamSynchronize"};
+  return this_thread().capture_mode == CU_STREAM_CAPTURE_MODE_GLOBAL &&
+         std::find(std::begin(kUnsafe), std::end(kUnsafe), name) != std::end(kUnsafe);
+}
+
 CUresult guarded(Call& made, Needs needs, Body body, void* state) {
   const Strike strike = made.driver.faults.next_call(made.name);
   if (strike.now != CUDA_SUCCESS) return strike.now;
   made.late = strike.late;
+  if (made.driver.captured_elsewhere && breaks_a_capture(made.name))
+    return made.broken("capture", made.name, "breaks the capture of another thread",
+                       CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
   const CUresult ready = check(made, needs);
   return ready != CUDA_SUCCESS ? ready : body(state, made);
 }

@@ -165,6 +165,12 @@ void vasim_cuda_hold_streams(int hold) {
   all.changed.notify_all();
 }
 
+void vasim_cuda_capture_elsewhere(int captures) {
+  Machine& all = machine();
+  const Lock lock(all.mutex);
+  started(all).captured_elsewhere = captures != 0;
+}
+
 uint64_t vasim_cuda_calls(const char* function) {
   Machine& all = machine();
   const Lock lock(all.mutex);

@@ -88,8 +88,9 @@ struct Driver {
   std::map<std::uint64_t, std::shared_ptr<Stream>> streams;
   std::map<std::uint64_t, std::shared_ptr<Event>> events;
   std::map<std::uint64_t, std::shared_ptr<Pool>> pools;
-  Clock host;                  // what the program has waited for
-  std::uint64_t threads = 0;   // of streams
+  Clock host;                       // what the program has waited for
+  std::uint64_t threads = 0;        // of streams
+  bool captured_elsewhere = false;  // as if another thread captured a graph in the global mode
   std::vector<Range> refused;  // ranges that a program may take for reserved, though they are not (C2, C18)
 };
 

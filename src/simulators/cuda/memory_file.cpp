@@ -1,6 +1,9 @@
 #include "memory_file.hpp"
 
 #include <fcntl.h>
+#include <iterator>
+#include <map>
+#include <mutex>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <utility>
@@ -13,6 +16,78 @@ void* at_address(std::uint64_t address) {
 }
 
 constexpr int kReserveFlags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+
+// The range that all pieces are cut from; free stretches by their begin, none touching another.
+class Addresses {
+ public:
+  Addresses() {
+    // As much as there is: a sanitizer leaves less.
+    for (std::uint64_t size = kMost; size >= kLeast && free_.empty(); size /= 2) {
+      void* const at = mmap(nullptr, size, PROT_NONE, kReserveFlags, -1, 0);
+      if (at == MAP_FAILED) continue;
+      const auto begin = reinterpret_cast<std::uint64_t>(at);
+      const std::uint64_t aligned = (begin + kAligned - 1) / kAligned * kAligned;
+      free_.emplace(aligned, begin + size - aligned);
+    }
+  }
+
+  // 0: there is none. `hint` 0 means anywhere.
+  [[nodiscard]] std::uint64_t take(std::uint64_t size, std::uint64_t alignment, std::uint64_t hint) {
+    const std::lock_guard lock(mutex_);
+    if (hint != 0 && hint % alignment == 0) {
+      auto at = free_.upper_bound(hint);
+      if (at != free_.begin() && fits(*--at, hint, size)) return cut(at, hint, size);
+    }
+    for (auto at = free_.begin(); at != free_.end(); ++at) {
+      const std::uint64_t begin = (at->first + alignment - 1) / alignment * alignment;
+      if (fits(*at, begin, size)) return cut(at, begin, size);
+    }
+    return 0;
+  }
+  void give(std::uint64_t begin, std::uint64_t size) {
+    const std::lock_guard lock(mutex_);
+    auto next = free_.lower_bound(begin);
+    if (next != free_.end() && next->first == begin + size) {
+      size += next->second;
+      next = free_.erase(next);
+    }
+    if (next != free_.begin()) {
+      const auto before = std::prev(next);
+      if (before->first + before->second == begin) {
+        before->second += size;
+        return;
+      }
+    }
+    free_.emplace(begin, size);
+  }
+
+ private:
+  using Free = std::map<std::uint64_t, std::uint64_t>;
+  static constexpr std::uint64_t kMost = 1ULL << 40U;
+  static constexpr std::uint64_t kLeast = 1ULL << 34U;
+  static constexpr std::uint64_t kAligned = 1ULL << 30U;  // so that places are the same wherever it begins
+
+  static bool fits(const Free::value_type& stretch, std::uint64_t begin, std::uint64_t size) {
+    const std::uint64_t skip = begin - stretch.first;
+    return begin >= stretch.first && skip <= stretch.second && size <= stretch.second - skip;
+  }
+  std::uint64_t cut(Free::iterator at, std::uint64_t begin, std::uint64_t size) {
+    const auto [from, length] = *at;
+    free_.erase(at);
+    if (from != begin) free_.emplace(from, begin - from);
+    if (from + length != begin + size) free_.emplace(begin + size, from + length - (begin + size));
+    return begin;
+  }
+
+  std::mutex mutex_;
+  Free free_;
+};
+
+// Pieces of it are alive until the process ends.
+Addresses& addresses() {
+  static Addresses* const all = new Addresses;
+  return *all;
+}
 
 }  // namespace
 
@@ -62,24 +137,14 @@ AddressRange& AddressRange::operator=(AddressRange&& other) noexcept {
 }
 
 AddressRange::~AddressRange() {
-  if (size_ != 0) munmap(at_address(begin_), size_);
+  if (size_ == 0) return;
+  hide(begin_, size_);
+  addresses().give(begin_, size_);
 }
 
 AddressRange AddressRange::reserve(std::uint64_t size, std::uint64_t alignment, std::uint64_t hint) {
-  if (hint != 0 && hint % alignment == 0) {
-    void* at = mmap(at_address(hint), size, PROT_NONE, kReserveFlags | MAP_FIXED_NOREPLACE, -1, 0);
-    if (at == at_address(hint)) return {hint, size};
-    if (at != MAP_FAILED) munmap(at, size);  // a kernel that does not know MAP_FIXED_NOREPLACE
-  }
-  const std::uint64_t padded = size + alignment - host_page();
-  if (padded < size) return {};
-  void* const begin = mmap(nullptr, padded, PROT_NONE, kReserveFlags, -1, 0);
-  if (begin == MAP_FAILED) return {};
-  const auto from = reinterpret_cast<std::uint64_t>(begin);
-  const std::uint64_t at = (from + alignment - 1) / alignment * alignment;
-  if (at != from) munmap(begin, at - from);
-  if (from + padded != at + size) munmap(at_address(at + size), from + padded - (at + size));
-  return {at, size};
+  const std::uint64_t at = addresses().take(size, alignment, hint);
+  return at == 0 ? AddressRange() : AddressRange(at, size);
 }
 
 bool AddressRange::show(std::uint64_t at, std::uint64_t size, const MemoryFile& file,

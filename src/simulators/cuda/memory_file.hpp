@@ -35,7 +35,9 @@ class MemoryFile {
   std::uint64_t size_;
 };
 
-// Address space of this process that nobody can touch: a device address is no host address.
+// Address space of this process that nobody can touch: a device address is no host address. As a driver does,
+// the simulator has one large range of its own and cuts pieces from it, each at the lowest place where it
+// fits: where they lie beside each other does not depend on what else the process has mapped.
 class AddressRange {
  public:
   AddressRange() = default;

@@ -1,4 +1,7 @@
 // C1 to C9: reservations, sizes, mappings, access. Each test keeps the rule, and then breaks only it.
+#include <sys/mman.h>
+#include <vector>
+
 #include "simulated.hpp"
 
 namespace vasim::cuda::test {
@@ -25,6 +28,28 @@ TEST_F(CudaRangeRules, C1_ReservationsAreInHostPagesAndTheAddressIsAHint) {
   EXPECT_EQ(DRIVER(cuMemAddressReserve)(&none, page, 3 * page, 0, 0), CUDA_ERROR_INVALID_VALUE);
   EXPECT_EQ(none, 0U);
   EXPECT_EQ(live(VASIM_CUDA_RESERVATIONS), 0U);
+}
+
+// A driver cuts reservations from a range of its own: what else the process maps meanwhile moves none of
+// them.
+TEST_F(CudaRangeRules, R9_ReservationsLieSideBySideWhateverElseIsMapped) {
+  start("default");
+  const std::size_t size = std::size_t{16} << 20U;
+  std::vector<CUdeviceptr> first;
+  std::vector<void*> others;
+  for (int i = 0; i < 8; ++i) {
+    first.push_back(reserve(size));
+    others.push_back(mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  }
+  for (std::size_t i = 1; i < first.size(); ++i)
+    EXPECT_EQ(first[i], first[0] + size * i);
+  EXPECT_OK(DRIVER(cuMemAddressFree)(first[2], size));
+  EXPECT_OK(DRIVER(cuMemAddressFree)(first[3], size));
+  EXPECT_EQ(reserve(2 * size), first[2]) << "one gap, not two";
+  start("default");
+  EXPECT_EQ(reserve(size), first[0]) << "the same places again";
+  for (void* other : others)
+    munmap(other, 4096);
 }
 
 TEST_F(CudaRangeRules, C2_AReservationCanFailWhileMemoryIsFree) {

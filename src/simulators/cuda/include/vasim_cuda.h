@@ -57,6 +57,12 @@ int vasim_cuda_take_memory(int device, uint64_t bytes);
 /* 1: no stream begins anything until 0 is given. What waits for a stream waits. */
 void vasim_cuda_hold_streams(int hold);
 
+/* 1: as if another thread captured a graph in the global mode, until 0 is given. Of a thread in that mode,
+   the one it has until it exchanges it, calls that create, wait or ask break the capture: they are refused
+   and reported
+   ("capture"). Which of them a driver refuses is not written down; here all of them are. */
+void vasim_cuda_capture_elsewhere(int captures);
+
 /* How often a function was called (without its version suffix, "cuMemAlloc"), refused calls included; null:
  * all. */
 uint64_t vasim_cuda_calls(const char* function);

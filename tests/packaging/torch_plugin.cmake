@@ -1,0 +1,18 @@
+# cmake -DNM=... -DPREFIX=... -P torch_plugin.cmake: the installed plug-in has the functions that PyTorch looks for, and
+# shows nothing else.
+file(GLOB_RECURSE plugin ${PREFIX}/libvaspace_torch.so)
+list(LENGTH plugin count)
+if(NOT count EQUAL 1)
+  message(FATAL_ERROR "${count} plug-ins below ${PREFIX}")
+endif()
+execute_process(COMMAND ${NM} -D --defined-only ${plugin} OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
+foreach(name allocate try_allocate free record_stream release_stream add_stream trim get_statistics last_error close)
+  if(NOT symbols MATCHES " T vaspace_torch_${name}\n")
+    message(FATAL_ERROR "${plugin} has no vaspace_torch_${name}")
+  endif()
+endforeach()
+string(REGEX MATCHALL " [A-Z] [^\n]*" all "${symbols}")
+list(FILTER all EXCLUDE REGEX "vaspace_torch_")
+if(all)
+  message(FATAL_ERROR "${plugin} shows more than the functions of PyTorch's: ${all}")
+endif()
