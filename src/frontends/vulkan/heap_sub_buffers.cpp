@@ -32,9 +32,7 @@ bool is_no_room(ErrorCode code) noexcept {
          code == ErrorCode::out_of_space || code == ErrorCode::out_of_mappings;
 }
 
-}  // namespace
-
-Alignment sub_buffer_alignment(std::uint32_t usage, const ResourceLimits& limits) noexcept {
+inline Alignment alignment_for(std::uint32_t usage, const ResourceLimits& limits) noexcept {
   Alignment alignment{4};  // of indices, indirect commands and copies between buffers
   const auto raise = [&](std::uint32_t bits, Alignment to) {
     if ((usage & bits) != 0) alignment = std::max(alignment, to);
@@ -53,6 +51,12 @@ Alignment sub_buffer_alignment(std::uint32_t usage, const ResourceLimits& limits
   return alignment;
 }
 
+}  // namespace
+
+Alignment sub_buffer_alignment(std::uint32_t usage, const ResourceLimits& limits) noexcept {
+  return alignment_for(usage, limits);
+}
+
 namespace {
 
 // Why a request cannot be met by a range of a shared buffer; nothing: it can. What would have to be the
@@ -60,9 +64,11 @@ namespace {
 std::optional<ErrorCode> unshareable(const HeapState& state, const BufferRequest& request) noexcept {
   if (request.usage == 0) return ErrorCode::invalid_argument;
   if (!request.alignment.valid()) return ErrorCode::invalid_alignment;
-  const bool own = request.flags != 0 || request.exportable || request.movable || request.aliasable ||
-                   request.next != nullptr || request.alias_of != nullptr || request.pool ||
-                   request.dedicated != DedicatedWish::none || request.priority != BufferRequest{}.priority;
+  const bool own = (request.flags | request.pool.generation | static_cast<unsigned>(request.exportable) |
+                    static_cast<unsigned>(request.movable) | static_cast<unsigned>(request.aliasable) |
+                    static_cast<unsigned>(request.dedicated)) != 0 ||
+                   request.next != nullptr || request.alias_of != nullptr ||
+                   request.priority != BufferRequest{}.priority;
   const bool strangers =
       !request.families.empty() &&
       !std::all_of(request.families.begin(), request.families.end(), [&](std::uint32_t family) {
@@ -90,14 +96,13 @@ BufferRequest like_shared(const HeapState& state, const SubBufferKey& pool,
           .user_data = asked.user_data};
 }
 
-AllocationRequest range_for(const HeapState& state, const SubBufferKey& key,
-                            const BufferRequest& request) noexcept {
+inline AllocationRequest range_for(const HeapState& state, const SubBufferKey& key,
+                                   const BufferRequest& request) noexcept {
   const ResourceLimits& limits = state.backend.resource_limits();
-  AllocationRequest wanted{
-      .size = request.size,
-      .alignment = std::max(request.alignment, sub_buffer_alignment(request.usage, limits)),
-      .name = request.name,
-      .user_data = request.user_data};
+  AllocationRequest wanted{.size = request.size,
+                           .alignment = std::max(request.alignment, alignment_for(request.usage, limits)),
+                           .name = request.name,
+                           .user_data = request.user_data};
   if (!state.aligns_to_atoms(key)) return wanted;
   // V13: whole atoms, so that a flush touches nobody else's bytes.
   if (const auto whole = checked_align_up(wanted.size, limits.non_coherent_atom)) wanted.size = *whole;
@@ -161,6 +166,18 @@ Result<Buffer> HeapState::take_elsewhere(std::uint32_t number, const AllocationR
   return refuse(why, kHere, request.name, "", driver);
 }
 
+namespace {
+
+// Beyond what every shared buffer's address is a multiple of.
+Result<Buffer> take_aligned(HeapState& state, std::uint32_t number, const AllocationRequest& wanted,
+                            const BufferRequest& request) noexcept {
+  auto made = state.take_range(number, wanted, request);
+  if (!made) return state.take_elsewhere(number, wanted, request, made.error());
+  return made;
+}
+
+}  // namespace
+
 Result<Buffer> Heap::alloc_buffer(const BufferRequest& request) noexcept {
   HeapState& state = *state_;
   constexpr const char* kHere = "Heap::alloc_buffer";
@@ -184,10 +201,13 @@ Result<Buffer> Heap::alloc_buffer(const BufferRequest& request) noexcept {
   if (pool.shared && request.size > kLargestShared) [[unlikely]]
     return state.make_buffer(like_shared(state, pool.key, request), kHere);
   const AllocationRequest wanted = range_for(state, key, request);
-  auto made = state.take_range(number, wanted, request);
+  if (request.alignment > kAlignedAddress) [[unlikely]]
+    return take_aligned(state, number, wanted, request);
+  // The result is made where it ends up: what is moved afterwards waits for its own stores.
+  const auto made = pool.arena->allocate(wanted);
   if (!made) [[unlikely]]
     return state.take_elsewhere(number, wanted, request, made.error());
-  return made;
+  return HeapAccess::sub_buffer(state, pool.table.at(made->address), number, *made, request.size);
 }
 
 }  // namespace vaspace::vulkan
