@@ -85,6 +85,7 @@ class VulkanReplay {
     finish(run.result);
     const vulkan::HeapReport report = heap_->report();
     run.backend_calls = {{"vkAllocateMemory", report.memory.device_reserves + report.memory.guest_reserves},
+                         {"vkAllocateMemory_pages", report.memory.guest_reserves},
                          {"vkFreeMemory", report.memory.device_releases + report.sparse_releases},
                          {"vkCreateBuffer", buffers_created_ + report.shared_buffers_created},
                          {"vkCreateImage", images_created_}};

@@ -171,6 +171,7 @@ TEST_F(CudaFailures, C16_OfAGrowingBuffer) {
 
 // Of the driver's small reservations side by side.
 TEST_F(CudaFailures, C2_C16_OfAChainOfReservations) {
+  steps_back_may_wait_ = true;
   at_every_refusal([&]() -> Attempt {
     start(VASPACE_CUDA_PROFILES "/scarce_addresses.json");
     (void)reserve(2);

@@ -37,6 +37,7 @@ TEST_F(CudaStreamFailures, C16_R7_OfTheFirstAllocation) {
 }
 
 TEST_F(CudaStreamFailures, C16_R7_OfAStreamsAllocations) {
+  memory_may_be_found_ = true;
   at_every_refusal(
       [&]() -> Attempt {
         start_streams(kPages64K, {}, "");
@@ -129,6 +130,7 @@ TEST_F(CudaStreamFailures, C16_R7_OfDiscardingAndResuming) {
 
 // Pages that are scattered over one stream's holes come together behind one range, and all of it is needed.
 TEST_F(CudaStreamFailures, C16_R7_OfStitching) {
+  memory_may_be_found_ = true;
   at_every_refusal(
       [&]() -> Attempt {
         start_streams(kPages64K, {}, "");
@@ -158,6 +160,7 @@ TEST_F(CudaStreamFailures, C16_R7_OfStitching) {
 
 // The same on a stream that is busy: the old mappings stay until it has passed (C13).
 TEST_F(CudaStreamFailures, C13_C16_R7_OfReusingABusyStreamsPages) {
+  memory_may_be_found_ = true;
   at_every_refusal(
       [&]() -> Attempt {
         start_streams(kPages64K, {}, "delay_us=300..400");
